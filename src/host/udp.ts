@@ -1,0 +1,96 @@
+import dgram from 'node:dgram';
+import { getSystemErrorMap } from 'node:util';
+import koffi from 'koffi';
+import { Refusal } from '../model/command.ts';
+import { type Ipv4, ipv4ToBytes, UNSPECIFIED } from '../net/ipv4.ts';
+
+// Linux's numbers, the same on amd64 and arm64 (asm-generic/socket.h).
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_BROADCAST = 6;
+const SO_BINDTODEVICE = 25;
+
+interface SocketCalls {
+  socket(domain: number, type: number, protocol: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
+  bind(fd: number, address: Uint8Array, length: number): number;
+  close(fd: number): number;
+}
+
+let calls: SocketCalls | undefined;
+
+function libc(): SocketCalls {
+  if (calls) return calls;
+  const library = koffi.load(null);
+  calls = {
+    socket: library.func('int socket(int, int, int)'),
+    setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32)'),
+    bind: library.func('int bind(int, const void *, uint32)'),
+    close: library.func('int close(int)'),
+  } as SocketCalls;
+  return calls;
+}
+
+export interface UdpBinding {
+  /** Only datagrams that arrive on this interface, and every datagram leaves by it. */
+  readonly interface: string;
+  readonly port: number;
+  /** Default: any address, which is what hears broadcasts. */
+  readonly address?: Ipv4;
+}
+
+/**
+ * A UDP socket tied to one interface, able to broadcast. Node's dgram tells no arrival interface and cannot set
+ * SO_BINDTODEVICE, so the socket is made by system calls and handed to dgram: one socket per interface says
+ * where a broadcast came from, and 255.255.255.255 leaves by that interface with its address as the source.
+ * SO_BINDTODEVICE needs no privilege on an unbound socket since Linux 5.7; a port below 1024 needs
+ * CAP_NET_BIND_SERVICE.
+ * @throws Refusal naming the interface, the port and the remedy.
+ */
+export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
+  const { socket, setsockopt, bind, close } = libc();
+  const fd = socket(AF_INET, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
+  if (fd < 0) throw refuse(binding, koffi.errno());
+  const on = Uint8Array.of(1, 0, 0, 0);
+  const device = Buffer.from(`${binding.interface}\0`, 'latin1');
+  const address = Buffer.alloc(16); // struct sockaddr_in
+  address.writeUInt16LE(AF_INET, 0);
+  address.writeUInt16BE(binding.port, 2);
+  address.set(ipv4ToBytes(binding.address ?? UNSPECIFIED), 4);
+  const failed =
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, 4) < 0 ||
+    setsockopt(fd, SOL_SOCKET, SO_BROADCAST, on, 4) < 0 ||
+    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) < 0 ||
+    bind(fd, address, address.length) < 0;
+  if (failed) {
+    const errno = koffi.errno();
+    close(fd);
+    throw refuse(binding, errno);
+  }
+  const opened = dgram.createSocket('udp4');
+  await new Promise<void>((resolve, reject) => {
+    opened.once('error', reject);
+    opened.bind({ fd }, () => {
+      opened.off('error', reject);
+      resolve();
+    });
+  });
+  return opened;
+}
+
+function refuse(binding: UdpBinding, errno: number): Refusal {
+  const [code, text] = getSystemErrorMap().get(-errno) ?? ['', `error ${errno}`];
+  const remedy =
+    {
+      ENODEV: 'List the interfaces with "ip link" and name one of them in the configuration.',
+      EADDRINUSE: `Another program holds the port: find it with "ss -ulpn sport = :${binding.port}" and stop it.`,
+      EACCES: 'Run the service as root or give it CAP_NET_BIND_SERVICE.',
+      EPERM: 'Run the service as root or give it CAP_NET_BIND_SERVICE.',
+    }[code] ?? 'See "ip address" for the state of the interface.';
+  return new Refusal(
+    `UDP port ${binding.port} on interface "${binding.interface}" cannot be opened: ${text}`,
+    remedy,
+  );
+}

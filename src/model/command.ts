@@ -1,0 +1,52 @@
+/** How a program of this machine is run: an argv, never a shell. */
+export interface CommandOptions {
+  readonly cwd?: string;
+  /** Nothing of our own environment is passed on but PATH; this is added. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  /** Called with each line of stdout and stderr as it comes. */
+  readonly onLine?: (line: string) => void;
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+/** Runs a program to its end and gives its stdout, trimmed. @throws CommandError when it cannot start or fails. */
+export type Run = (program: string, args: readonly string[], options?: CommandOptions) => Promise<string>;
+
+/** A program that could not start, failed, or was stopped: what was run and the last it said. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly argv: readonly string[];
+  readonly exitCode: number | undefined;
+  readonly stderrTail: string;
+  /** The program is not installed. */
+  readonly isMissing: boolean;
+
+  constructor(
+    message: string,
+    details: {
+      argv: readonly string[];
+      exitCode?: number | undefined;
+      stderrTail: string;
+      isMissing: boolean;
+    },
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.argv = details.argv;
+    this.exitCode = details.exitCode;
+    this.stderrTail = details.stderrTail;
+    this.isMissing = details.isMissing;
+  }
+}
+
+/** Something a person has to put right: one clear sentence that names the thing, and the remedy. Shown without a stack. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly remedy: string;
+
+  constructor(problem: string, remedy: string, options?: ErrorOptions) {
+    super(`${problem}. ${remedy}`, options);
+    this.remedy = remedy;
+  }
+}

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { nameSchema } from './node.ts';
+
+const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
+const fileSchema = z.strictObject({ size: z.int().nonnegative(), sha256: sha256Schema });
+
+/** A relative path of the boot tree, `/` between segments, never `.`, `..` or empty segments. */
+export const treePathSchema = z
+  .string()
+  .refine((path) =>
+    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !part.includes('\0')),
+  );
+
+/** How the firmware is to start this image's kernel: the image's part of config.txt and cmdline.txt. */
+export const bootSettingsSchema = z.strictObject({
+  kernel: treePathSchema,
+  initramfs: treePathSchema.optional(),
+  /** Lines for config.txt, before those of the node. */
+  config: z.array(z.string()).default([]),
+  /** Words for cmdline.txt, beside root, address and identity, which are the node's. */
+  cmdline: z.array(z.string()).default([]),
+});
+
+/**
+ * A sealed generation: `root.squashfs`, `boot/` and this manifest (`manifest.json`) in a folder named by `id`.
+ * Nothing in it ever changes; the id follows from the content.
+ */
+export const generationSchema = z.strictObject({
+  /** `<image>-<first 12 hex digits of the content hash>`. */
+  id: z.string().regex(/^[a-z0-9-]+-[0-9a-f]{12}$/),
+  image: nameSchema,
+  arch: z.enum(['arm64', 'armhf']),
+  /** ISO 8601, UTC. */
+  sealedAt: z.iso.datetime(),
+  /** Hash of everything the build was made from: the same key means that building again would change nothing. */
+  recipeKey: sha256Schema,
+  root: fileSchema,
+  boot: bootSettingsSchema.extend({ files: z.record(treePathSchema, fileSchema) }),
+  /** Role name → the systemd target that switches it on. */
+  roles: z.record(nameSchema, z.strictObject({ target: z.string().regex(/^[\w@.-]+\.target$/) })),
+  /** Debian package → version. */
+  packages: z.record(z.string(), z.string()),
+});
+
+export type Generation = z.output<typeof generationSchema>;
+export type BootSettings = z.output<typeof bootSettingsSchema>;
+
+/** A generation and where it lies: `<folder>/boot/<path>`, `<folder>/root.squashfs`. */
+export interface StoredGeneration extends Generation {
+  readonly folder: string;
+}

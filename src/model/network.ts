@@ -1,0 +1,22 @@
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { Subnet } from '../net/subnet.ts';
+
+/** First and last address of a range, both included. */
+export interface AddressRange {
+  readonly first: Ipv4;
+  readonly last: Ipv4;
+}
+
+/** One configured interface, with the address it has now. */
+export interface Network {
+  readonly interface: string;
+  /** Our own address there: DHCP options 54 and 66, siaddr, and the NFS server the nodes mount from. */
+  readonly address: Ipv4;
+  readonly subnet: Subnet;
+  readonly dhcp: 'off' | 'proxy' | 'full';
+  /** `full` only, as are the next three. */
+  readonly pool?: AddressRange;
+  readonly router?: Ipv4;
+  readonly dns: readonly Ipv4[];
+  readonly leaseSeconds: number;
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
+import { type Mac, parseMac } from '../net/mac.ts';
+import { parseSerial, type Serial, SerialError } from '../net/serial.ts';
+
+/** A zod type from one of `net`'s parsers: the text in, the value type out, the parser's words as the issue. */
+function parsed<T>(parse: (text: string) => T | undefined, expected: string) {
+  return z.string().transform((text, context): T => {
+    try {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue({ code: 'custom', message: `"${text}" is not ${expected}` });
+    } catch (error) {
+      if (!(error instanceof SerialError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+    }
+    return z.NEVER;
+  });
+}
+
+export const serialSchema = parsed<Serial>(parseSerial, 'a serial number');
+export const macSchema = parsed<Mac>(parseMac, 'a MAC address; write it as dc:a6:32:01:36:c2');
+export const ipv4Schema = parsed<Ipv4>(parseIpv4, 'an IPv4 address; write it as 192.168.172.21');
+
+/** A name of a node, an image or a role: a host name label (RFC 1123), as it is used as one. */
+export const nameSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    'a name has 1-63 lower-case letters, digits and inner hyphens',
+  );
+
+export const nodeSchema = z.strictObject({
+  serial: serialSchema,
+  /** Its host name. */
+  name: nameSchema,
+  /** Set by a person, or learnt from the first boot: then it says which node the later, serial-less stages are. */
+  mac: macSchema.optional(),
+  /** A reserved address (`full`); without it the node has a pool address of its own. */
+  ip: ipv4Schema.optional(),
+  image: nameSchema,
+  /** One of the roles its image declares; none means the image's plain multi-user system. */
+  role: nameSchema.optional(),
+});
+
+/** A Pi that was added: it is served. */
+export type Node = z.output<typeof nodeSchema>;

@@ -1,0 +1,34 @@
+/** An IPv4 address in canonical dotted-quad text, e.g. `192.168.172.17`. */
+export type Ipv4 = string & { readonly __brand: 'Ipv4' };
+
+const DOTTED_QUAD = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
+
+export const UNSPECIFIED = '0.0.0.0' as Ipv4;
+export const LIMITED_BROADCAST = '255.255.255.255' as Ipv4;
+
+/** Parses a dotted quad; `undefined` when the text is anything else (no octal, no short forms). */
+export function parseIpv4(text: string): Ipv4 | undefined {
+  const match = DOTTED_QUAD.exec(text);
+  if (!match) return undefined;
+  return match.slice(1).every((octet) => Number(octet) <= 255) ? (text as Ipv4) : undefined;
+}
+
+/** The address as an unsigned 32-bit number, so that ranges can be compared and counted. */
+export function ipv4ToNumber(address: Ipv4): number {
+  return address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
+}
+
+/** The inverse of {@link ipv4ToNumber}; only the low 32 bits count. */
+export function ipv4FromNumber(value: number): Ipv4 {
+  return [value >>> 24, value >>> 16, value >>> 8, value].map((part) => part & 0xff).join('.') as Ipv4;
+}
+
+/** Network byte order, 4 bytes. */
+export function ipv4ToBytes(address: Ipv4): Uint8Array {
+  return Uint8Array.from(address.split('.'), Number);
+}
+
+/** Reads 4 bytes in network byte order at `offset`; the caller has checked the bounds. */
+export function ipv4FromBytes(bytes: Uint8Array, offset = 0): Ipv4 {
+  return bytes.subarray(offset, offset + 4).join('.') as Ipv4;
+}
