@@ -1,0 +1,28 @@
+import type { Ipv4 } from '../net/ipv4.ts';
+
+/** Who asks for a boot file, as the socket tells it. */
+export interface BootClient {
+  readonly address: Ipv4;
+  /** The configured interface the request came in by. */
+  readonly interface: string;
+}
+
+/** An opened file of a boot tree. What was opened is what is read to the end, whatever is published meanwhile. */
+export interface BootFile {
+  readonly size: number;
+  /** At most `length` bytes from `offset`; fewer only at the end of the file. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A miss is a normal answer (a Pi probes for a dozen files it need not have); the reason is for the log and the wire. */
+export interface Missing {
+  readonly kind: 'missing';
+  readonly reason: string;
+}
+
+/** The one question TFTP and HTTP ask: the file a client means by a path, or why there is none. */
+export type OpenBootFile = (
+  client: BootClient,
+  path: string,
+) => Promise<({ readonly kind: 'file' } & BootFile) | Missing>;
