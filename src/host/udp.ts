@@ -10,6 +10,7 @@ const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_BROADCAST = 6;
+const SO_NO_CHECK = 11;
 const SO_BINDTODEVICE = 25;
 
 interface SocketCalls {
@@ -39,6 +40,8 @@ export interface UdpBinding {
   readonly port: number;
   /** Default: any address, which is what hears broadcasts. */
   readonly address?: Ipv4;
+  /** `false` sends with UDP checksum 0, as a Pi 3 does; default `true`. */
+  readonly checksum?: boolean;
 }
 
 /**
@@ -62,6 +65,7 @@ export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
   const failed =
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, 4) < 0 ||
     setsockopt(fd, SOL_SOCKET, SO_BROADCAST, on, 4) < 0 ||
+    (binding.checksum === false && setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, on, 4) < 0) ||
     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) < 0 ||
     bind(fd, address, address.length) < 0;
   if (failed) {

@@ -8,7 +8,7 @@ import type { Node } from './node.ts';
 /** What to do with a Pi nobody added (`nodes.unknown` of the configuration). */
 export interface UnknownPolicy {
   readonly unknown: 'hold' | 'serve' | 'ignore';
-  readonly defaultImage?: string;
+  readonly defaultImage?: string | undefined;
 }
 
 /**

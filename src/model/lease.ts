@@ -23,6 +23,11 @@ export interface Lease {
   readonly hostname?: string;
 }
 
+/** What a DHCP decision wants done to the leases. One address has one lease: a put replaces what was there. */
+export type LeaseChange =
+  | { readonly kind: 'put'; readonly lease: Lease }
+  | { readonly kind: 'remove'; readonly address: Ipv4 };
+
 /** What a DHCP decision may know of the leases: a synchronous, consistent reading. */
 export interface LeaseReader {
   byAddress(address: Ipv4): Lease | undefined;

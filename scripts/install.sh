@@ -1,0 +1,69 @@
+#!/bin/sh
+# Installs netboot as a systemd service on this machine, or updates it. Needs root. Safe to run again: the
+# configuration, the nodes and the images that are there stay.
+#   scripts/install.sh [--interface NAME] [--dhcp proxy|full]
+# An interface is served only when you name it here, or in /etc/netboot/netboot.yaml.
+set -eu
+cd "$(dirname "$0")/.."
+
+lib=/usr/lib/netboot
+config=/etc/netboot/netboot.yaml
+
+fail() { echo "install: $*" >&2; exit 1; }
+interface=
+dhcp=proxy
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || fail "usage: scripts/install.sh [--interface NAME] [--dhcp proxy|full]"
+  case $1 in
+    --interface) interface=$2 ;;
+    --dhcp) dhcp=$2 ;;
+    *) fail "usage: scripts/install.sh [--interface NAME] [--dhcp proxy|full]" ;;
+  esac
+  shift 2
+done
+[ "$(id -u)" -eq 0 ] || fail "it writes to /usr/lib and /etc: run it as root."
+[ -d /run/systemd/system ] || fail "systemd does not run here: use \"netboot serve\" in the foreground instead."
+command -v npm > /dev/null || fail "npm is missing. Install Node 20 or newer with npm: apt-get install npm"
+
+# The kernel's NFS server where the kernel has one, else NFS-Ganesha.
+if modprobe -n nfsd 2> /dev/null; then scripts/need.sh kernel-nfs build; else scripts/need.sh serve build; fi
+
+echo "Installing to $lib"
+new=$lib.new
+rm -rf "$new"
+mkdir -p "$new"
+cp -a package.json package-lock.json .npmrc src scripts images README.md LICENSE "$new/"
+(cd "$new" && npm ci --omit=dev --no-audit --no-fund --silent)
+rm -rf "$lib.old"
+[ ! -d $lib ] || mv $lib $lib.old
+mv "$new" $lib
+rm -rf "$lib.old"
+ln -sf $lib/scripts/netboot /usr/bin/netboot
+# Our recipes are renewed; those you put beside them stay.
+mkdir -p /usr/share/netboot/images
+for image in images/*/; do
+  rm -rf "/usr/share/netboot/$image"
+  cp -a "$image" "/usr/share/netboot/$image"
+done
+
+install -m 644 systemd/netboot.sysusers /usr/lib/sysusers.d/netboot.conf
+install -m 644 systemd/netboot.tmpfiles /usr/lib/tmpfiles.d/netboot.conf
+install -m 644 systemd/*.service /usr/lib/systemd/system/
+systemd-sysusers netboot.conf
+systemd-tmpfiles --create netboot.conf
+systemctl daemon-reload
+
+if [ -e $config ]; then
+  echo "Keeping $config"
+elif [ -n "$interface" ]; then
+  netboot init --interface "$interface" --dhcp "$dhcp"
+else
+  echo "No interface was named, so nothing is served yet. Next:"
+  echo "  netboot init --interface NAME [--dhcp proxy|full]    (interfaces: ip -br address)"
+  echo "  systemctl enable --now netboot-exports netboot"
+  exit 0
+fi
+systemctl enable netboot-exports netboot
+systemctl restart netboot-exports netboot
+netboot status
+echo "Next: netboot build-image web, then netboot add-node <serial>"

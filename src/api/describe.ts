@@ -1,0 +1,95 @@
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Instant, Lease } from '../model/lease.ts';
+import type { Node } from '../model/node.ts';
+import { formatSubnet } from '../net/subnet.ts';
+import type { Exporter } from '../nfs/applied.ts';
+import type { ImageStatus, LeaseStatus, NodeStatus, NodesAnswer, StatusAnswer } from './schemas.ts';
+
+const iso = (instant: Instant): string => new Date(instant).toISOString();
+
+/** A node with what the fleet knows beside it. */
+export function describeNode(fleet: Fleet, node: Node): NodeStatus {
+  const view = fleet.view();
+  const generation = view.published.get(node.image);
+  const seen = fleet.sightings.bySerial(node.serial);
+  return {
+    ...node,
+    state: generation ? 'ready' : 'image not built',
+    ip: node.ip ?? leaseOf(fleet, node)?.address,
+    generation: generation?.id,
+    lastSeen: seen && iso(seen.at),
+  };
+}
+
+function leaseOf(fleet: Fleet, node: Node): Lease | undefined {
+  const { mac } = node;
+  if (!mac) return undefined;
+  const found = [...fleet.view().networks.keys()].flatMap(
+    (network) => fleet.leases.byMac(mac, network) ?? [],
+  );
+  return found.sort((a, b) => b.expiresAt - a.expiresAt)[0];
+}
+
+export function describeNodes(fleet: Fleet): NodesAnswer {
+  const { nodes, nodesByMac } = fleet.view();
+  const strangers = fleet.sightings
+    .all()
+    .filter(({ serial, mac }) => !(serial && nodes.has(serial)) && !nodesByMac.has(mac));
+  return {
+    nodes: [...nodes.values()].map((node) => describeNode(fleet, node)),
+    waiting: strangers.map(({ at, ...sighting }) => ({ ...sighting, lastSeen: iso(at) })),
+  };
+}
+
+export async function describeImages(fleet: Fleet): Promise<ImageStatus[]> {
+  const { published, nodes } = fleet.view();
+  return (await fleet.imageNames()).map((image) => {
+    const generation = published.get(image);
+    const sealed = fleet.channels.generations().filter((candidate) => candidate.image === image);
+    return {
+      image,
+      generation: generation?.id,
+      sealedAt: generation?.sealedAt,
+      rootBytes: generation?.root.size,
+      bootBytes: generation && Object.values(generation.boot.files).reduce((sum, file) => sum + file.size, 0),
+      roles: Object.keys(generation?.roles ?? {}),
+      nodes: [...nodes.values()].filter((node) => node.image === image).length,
+      sealed: sealed.sort((a, b) => (a.sealedAt < b.sealedAt ? 1 : -1)).map(({ id }) => id),
+    };
+  });
+}
+
+export function describeLease(lease: Lease): LeaseStatus {
+  const { address, mac, state, serial, hostname } = lease;
+  return { address, mac, state, interface: lease.interface, expires: iso(lease.expiresAt), serial, hostname };
+}
+
+/** @param service what only the daemon knows: its version, its start, and what its engines counted. */
+export function describeStatus(
+  fleet: Fleet,
+  exporter: Exporter,
+  service: Pick<StatusAnswer, 'version' | 'startedAt' | 'counters'>,
+): StatusAnswer {
+  const { networks, nodes, revision } = fleet.view();
+  const { exports } = exporter.state();
+  return {
+    ...service,
+    revision,
+    pid: process.pid,
+    memoryBytes: process.memoryUsage.rss(),
+    interfaces: [...networks.values()].map(({ interface: name, address, subnet, dhcp }) => ({
+      interface: name,
+      address,
+      subnet: formatSubnet(subnet),
+      dhcp,
+    })),
+    nfs: {
+      server: exporter.kind,
+      exports: exports.length,
+      problems: exports.flatMap(({ path, problem }) => (problem ? [`${path}: ${problem}`] : [])),
+    },
+    nodes: nodes.size,
+    waiting: describeNodes(fleet).waiting.length,
+    leases: fleet.leases.all().length,
+  };
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { ipv4Schema, macSchema, nameSchema, serialSchema } from '../model/node.ts';
+
+/** What the API takes and gives, in one place: the service checks by these, the command line is typed by them. */
+
+export const addNodeSchema = z.strictObject({
+  serial: serialSchema,
+  name: nameSchema.optional(),
+  mac: macSchema.optional(),
+  ip: ipv4Schema.optional(),
+  image: nameSchema.optional(),
+  role: nameSchema.optional(),
+});
+
+/** `null` takes a value away. */
+export const setNodeSchema = z.strictObject({
+  name: nameSchema.optional(),
+  mac: macSchema.nullable().optional(),
+  ip: ipv4Schema.nullable().optional(),
+  image: nameSchema.optional(),
+  role: nameSchema.nullable().optional(),
+});
+
+export const publishSchema = z.strictObject({ generation: z.string() });
+
+export interface NodeStatus {
+  readonly serial: string;
+  readonly name: string;
+  /** `ready`: it will boot when it asks; `image not built`: its image has no published generation. */
+  readonly state: 'ready' | 'image not built';
+  readonly mac?: string | undefined;
+  /** The reserved address, or the one it has from the pool. */
+  readonly ip?: string | undefined;
+  readonly image: string;
+  readonly role?: string | undefined;
+  readonly generation?: string | undefined;
+  /** ISO 8601, UTC: when its firmware last asked, since the service started. */
+  readonly lastSeen?: string | undefined;
+}
+
+/** A machine that asked to boot and that nobody added. */
+export interface WaitingStatus {
+  readonly serial?: string | undefined;
+  readonly mac: string;
+  readonly machine: string;
+  readonly interface: string;
+  readonly lastSeen: string;
+}
+
+export interface NodesAnswer {
+  readonly nodes: readonly NodeStatus[];
+  readonly waiting: readonly WaitingStatus[];
+}
+
+export interface NodeAnswer {
+  readonly node: NodeStatus;
+  readonly revision: number;
+}
+
+export interface ImageStatus {
+  readonly image: string;
+  readonly generation?: string | undefined;
+  readonly sealedAt?: string | undefined;
+  readonly rootBytes?: number | undefined;
+  readonly bootBytes?: number | undefined;
+  readonly roles: readonly string[];
+  /** Nodes that boot it. */
+  readonly nodes: number;
+  /** Every sealed generation of it, newest first. */
+  readonly sealed: readonly string[];
+}
+
+export interface ExportStatus {
+  readonly path: string;
+  readonly clients: readonly string[];
+  readonly options: readonly string[];
+  readonly problem?: string | undefined;
+}
+
+export interface LeaseStatus {
+  readonly address: string;
+  readonly mac: string;
+  readonly state: string;
+  readonly interface: string;
+  readonly expires: string;
+  readonly serial?: string | undefined;
+  readonly hostname?: string | undefined;
+}
+
+export interface StatusAnswer {
+  readonly version: string;
+  readonly revision: number;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly memoryBytes: number;
+  readonly interfaces: ReadonlyArray<{ interface: string; address: string; subnet: string; dhcp: string }>;
+  readonly nfs: { readonly server: string; readonly exports: number; readonly problems: readonly string[] };
+  readonly nodes: number;
+  readonly waiting: number;
+  readonly leases: number;
+  readonly counters: {
+    readonly dhcp: Readonly<Record<string, number>>;
+    readonly tftp: Readonly<Record<string, number>>;
+  };
+}
+
+/** The body of every refusal. */
+export interface Problem {
+  readonly error: string;
+}

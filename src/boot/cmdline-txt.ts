@@ -1,0 +1,40 @@
+import { rootExportPath } from '../model/boot-view.ts';
+import type { Generation } from '../model/generation.ts';
+import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
+import { machineIdOf } from './machine-id.ts';
+
+/**
+ * Words that say where the root is and who the node is: ours alone. An imported system's own command line names a
+ * disk (`root=PARTUUID=…`, `init=…/init_resize.sh`, `resize`) that a diskless Pi would wait for without end.
+ */
+const OURS =
+  /^(root|rootfstype|rootflags|nfsroot|init|ip|fsck\.repair|systemd\.(hostname|machine_id|unit))=|^(ro|rw|resize)$/;
+
+/**
+ * The node's `cmdline.txt`: one line, byte-stable.
+ *
+ * `vers=3` and nothing more: with an initramfs the root is mounted by klibc's nfsmount, which knows versions 2 and 3
+ * and loops forever on `proto=` (raspberrypi/bookworm-feedback#93, #267); a kernel without an initramfs needs a version
+ * to be named (raspberrypi/linux#2187).
+ */
+export function renderCmdlineTxt(
+  node: Node,
+  generation: Generation,
+  network: Network,
+  exportsFolder: string,
+): string {
+  const target = node.role === undefined ? undefined : generation.roles[node.role]?.target;
+  const words = [
+    ...generation.boot.cmdline.flatMap((word) => word.split(/\s+/)).filter((word) => !OURS.test(word)),
+    'root=/dev/nfs',
+    `nfsroot=${network.address}:${rootExportPath(exportsFolder, generation.id)},vers=3`,
+    'ro',
+    'ip=dhcp',
+    'rootwait',
+    `systemd.hostname=${node.name}`,
+    `systemd.machine_id=${machineIdOf(node.serial)}`,
+    ...(target === undefined ? [] : [`systemd.unit=${target}`]),
+  ];
+  return `${words.filter((word) => word !== '').join(' ')}\n`;
+}

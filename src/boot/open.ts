@@ -1,0 +1,135 @@
+import { constants, type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import path from 'node:path';
+import type { BootFile, Missing, OpenBootFile } from '../model/boot-file.ts';
+import type { BootView } from '../model/boot-view.ts';
+import type { Log } from '../model/log.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { Mac } from '../net/mac.ts';
+import { type Found, lookup, type TreeClient } from './tree.ts';
+
+export interface OpenBootFileOptions {
+  /** The snapshot of this moment. */
+  readonly view: () => BootView;
+  /** The neighbour table's answer; asked only for an unprefixed name from an address that is no node's. */
+  readonly macOf: (address: Ipv4) => Promise<Mac | undefined> | Mac | undefined;
+  /** `tftp.root` of the configuration: plain files for clients that are no nodes. */
+  readonly plainRoot?: string | undefined;
+  readonly log: Log;
+}
+
+type Opened = Awaited<ReturnType<OpenBootFile>>;
+
+// Without O_NONBLOCK, opening a FIFO somebody left there would wait for its writer.
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Opens what {@link lookup} finds. It never rejects: what cannot be opened is missing, and what ought to have been
+ * there (a sealed file gone, no descriptors left, a failing disk) is also logged as an error.
+ */
+export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
+  const { view, macOf, plainRoot, log } = options;
+
+  async function find(client: TreeClient, requested: string): Promise<Found> {
+    const found = lookup(view(), client, requested);
+    const isNobodys = found.kind === 'plain' || (found.kind === 'static' && found.isGuess);
+    if (!isNobodys) return found;
+    const mac = await macOf(client.address);
+    return mac ? lookup(view(), { ...client, mac }, requested) : found;
+  }
+
+  return async (client, requested) => {
+    try {
+      const found = await find(client, requested);
+      switch (found.kind) {
+        case 'missing':
+          return found;
+        case 'generated':
+          return bufferFile(Buffer.from(found.text));
+        case 'static':
+          return await openSealed(found.file, found.size);
+        case 'plain':
+          return plainRoot === undefined
+            ? missing(`no file ${found.path}`)
+            : await openPlain(plainRoot, found.path);
+      }
+    } catch (error) {
+      const fields = { id: 'BOOT_FILE_UNREADABLE', path: requested, client: client.address, err: error };
+      log.error(fields, 'a boot file cannot be read');
+      return missing(`the appliance cannot read this file: ${codeOf(error) ?? 'see its log'}`);
+    }
+  };
+}
+
+/** @throws Error when the file is not what was sealed. */
+async function openSealed(file: string, size: number): Promise<Opened> {
+  const handle = await open(file, FLAGS);
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile() || stat.size !== size) {
+      throw new Error(`${file} is not the file of ${size} bytes that was sealed`);
+    }
+    return handleFile(handle, size);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * A regular file below `root`. Symbolic links may lead anywhere within the root and nowhere else: the resolved path
+ * is checked before it is opened, so that nothing outside is even touched, and what was opened is checked again,
+ * since a folder of the path may have been replaced by a link in between.
+ */
+async function openPlain(root: string, relative: string): Promise<Opened> {
+  let handle: FileHandle | undefined;
+  try {
+    const realRoot = await realpath(root);
+    const resolved = await realpath(path.join(realRoot, relative));
+    if (!isBelow(realRoot, resolved)) return missing(`${relative} leads out of the tree`);
+    handle = await open(resolved, FLAGS);
+    const stat = await handle.stat();
+    const isConfined = isBelow(realRoot, await readlink(`/proc/self/fd/${handle.fd}`));
+    if (stat.isFile() && isConfined) return handleFile(handle, stat.size);
+    await handle.close();
+    return missing(`${relative} is no file of the tree`);
+  } catch (error) {
+    await handle?.close();
+    const isAbsent = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'ENXIO'].includes(codeOf(error) ?? '');
+    if (isAbsent) return missing(`no file ${relative}`);
+    throw error;
+  }
+}
+
+function isBelow(root: string, file: string): boolean {
+  return file.startsWith(root.endsWith('/') ? root : `${root}/`);
+}
+
+function handleFile(handle: FileHandle, size: number): Opened {
+  return {
+    kind: 'file',
+    size,
+    async read(offset, length) {
+      const wanted = Math.max(0, Math.min(length, size - offset));
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafeSlow(wanted), 0, wanted, offset);
+      return buffer.subarray(0, bytesRead);
+    },
+    close: () => handle.close(),
+  };
+}
+
+function bufferFile(bytes: Buffer): { kind: 'file' } & BootFile {
+  return {
+    kind: 'file',
+    size: bytes.length,
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+    close: async () => {},
+  };
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
+function missing(reason: string): Missing {
+  return { kind: 'missing', reason };
+}

@@ -1,0 +1,83 @@
+import type { Command } from 'commander';
+import type { ExportStatus, ImageStatus, LeaseStatus, StatusAnswer } from '../api/schemas.ts';
+import { callApi } from './client.ts';
+import { loadConfig } from './config-file.ts';
+import { formatBytes, formatTable } from './table.ts';
+
+export function addListCommands(program: Command): void {
+  /** A command that shows one answer of the API: as a table, or whole with --json. */
+  const listing = <Answer>(
+    name: string,
+    path: string,
+    description: string,
+    format: (answer: Answer) => string,
+  ): void => {
+    program
+      .command(name)
+      .description(description)
+      .option('--json', 'for scripts')
+      .action(async ({ json }: { json?: boolean }) => {
+        const { api } = loadConfig(program.opts<{ config?: string }>().config);
+        const answer = await callApi<Answer>(api.socket, 'GET', path);
+        console.log(json ? JSON.stringify(answer, null, 2) : format(answer));
+      });
+  };
+  listing('images', '/v1/images', 'list the images and what is published of them', formatImages);
+  listing('exports', '/v1/exports', 'list the NFS exports', formatExports);
+  listing('leases', '/v1/leases', 'list the DHCP leases', formatLeases);
+  listing('status', '/v1/status', 'how the service is', formatStatus);
+}
+
+function formatImages(images: readonly ImageStatus[]): string {
+  const rows = images.map((image) => [
+    image.image,
+    image.generation ?? 'not built',
+    image.sealedAt,
+    formatBytes(image.rootBytes),
+    formatBytes(image.bootBytes),
+    image.roles.join(',') || undefined,
+    image.nodes,
+  ]);
+  return formatTable(['IMAGE', 'GENERATION', 'SEALED', 'ROOT', 'BOOT TREE', 'ROLES', 'NODES'], rows);
+}
+
+function formatExports(exports: readonly ExportStatus[]): string {
+  const rows = exports.map(({ path, clients, options, problem }) => [
+    path,
+    clients.join(' '),
+    options.join(','),
+    problem ?? 'ok',
+  ]);
+  return formatTable(['PATH', 'CLIENTS', 'OPTIONS', 'STATE'], rows);
+}
+
+function formatLeases(leases: readonly LeaseStatus[]): string {
+  const rows = leases.map((lease) => [
+    lease.address,
+    lease.mac,
+    lease.state,
+    lease.expires,
+    lease.serial,
+    lease.hostname,
+  ]);
+  return formatTable(['ADDRESS', 'MAC', 'STATE', 'EXPIRES', 'SERIAL', 'NAME'], rows);
+}
+
+function formatStatus(status: StatusAnswer): string {
+  const counted = (counters: Readonly<Record<string, number>>): string =>
+    Object.entries(counters)
+      .filter(([, count]) => count > 0)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ') || 'nothing yet';
+  return [
+    `netboot ${status.version}, pid ${status.pid}, since ${status.startedAt}, ${formatBytes(status.memoryBytes)} of memory`,
+    ...status.interfaces.map(
+      (found) => `interface ${found.interface}: ${found.address} in ${found.subnet}, dhcp ${found.dhcp}`,
+    ),
+    `nfs ${status.nfs.server}: ${status.nfs.exports} exports`,
+    ...status.nfs.problems.map((problem) => `  problem: ${problem}`),
+    `nodes: ${status.nodes}, waiting: ${status.waiting}, leases: ${status.leases}`,
+    `dhcp: ${counted(status.counters.dhcp)}`,
+    `tftp: ${counted(status.counters.tftp)}`,
+  ].join('\n');
+}

@@ -1,0 +1,37 @@
+import { Command, CommanderError } from 'commander';
+import { CommandError, Refusal } from '../model/command.ts';
+import { SerialError } from '../net/serial.ts';
+import { ServiceRefusal } from './client.ts';
+import { addImageCommands } from './images.ts';
+import { addListCommands } from './listings.ts';
+import { addNodeCommands } from './nodes.ts';
+import { addServiceCommands } from './service.ts';
+import { addSimCommands } from './sim.ts';
+
+const program = new Command('netboot')
+  .description('Boots racks of diskless Raspberry Pis: DHCP, TFTP, NFS exports and the images they run.')
+  .option(
+    '-c, --config <file>',
+    'configuration file (default: NETBOOT_CONFIG, then /etc/netboot/netboot.yaml)',
+  )
+  .showHelpAfterError('See "netboot help".')
+  .exitOverride();
+
+addServiceCommands(program);
+addNodeCommands(program);
+addListCommands(program);
+addImageCommands(program);
+addSimCommands(program);
+
+// Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    const told = [Refusal, ServiceRefusal, SerialError, CommandError].some((kind) => error instanceof kind);
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    console.error(`netboot: ${told ? message : (stack ?? message)}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Command } from 'commander';
+import type { NodeAnswer, NodeStatus, NodesAnswer } from '../api/schemas.ts';
+import { parseSerial } from '../net/serial.ts';
+import { callApi } from './client.ts';
+import { loadConfig } from './config-file.ts';
+import { formatTable } from './table.ts';
+
+interface NodeOptions {
+  name?: string;
+  mac?: string;
+  ip?: string;
+  image?: string;
+  role?: string;
+}
+
+export function addNodeCommands(program: Command): void {
+  const call = <Answer>(method: string, path: string, body?: unknown): Promise<Answer> =>
+    callApi<Answer>(loadConfig(program.opts<{ config?: string }>().config).api.socket, method, path, body);
+
+  withNodeOptions(program.command('add-node <serial>'))
+    .description('serve the Pi with this serial number from now on; nothing restarts')
+    .addHelpText(
+      'after',
+      '\nThe serial number: 8 or 16 hexadecimal digits, as in /proc/cpuinfo, with or without 0x.',
+    )
+    .action(async (serial: string, options: NodeOptions) => {
+      const body = { serial: parseSerial(serial), ...options };
+      const { node } = await call<NodeAnswer>('POST', '/v1/nodes', body);
+      console.log(`added ${describe(node)}`);
+    });
+
+  withNodeOptions(program.command('set-node <serial|name>'))
+    .description('change a node; an empty value ("--role=") takes it away')
+    .action(async (reference: string, options: NodeOptions) => {
+      const body = Object.fromEntries(
+        Object.entries(options).map(([key, value]) => [key, value === '' ? null : value]),
+      );
+      const { node } = await call<NodeAnswer>('PATCH', nodePath(reference), body);
+      console.log(`changed ${describe(node)}; it takes effect when the node boots`);
+    });
+
+  program
+    .command('remove-node <serial|name>')
+    .description('serve this Pi no more; it runs on until it reboots')
+    .action(async (reference: string) => {
+      const { node } = await call<NodeAnswer>('DELETE', nodePath(reference));
+      console.log(`removed ${describe(node)}`);
+    });
+
+  program
+    .command('nodes')
+    .description('list the nodes, and the machines that ask to boot and were not added')
+    .option('--json', 'for scripts')
+    .action(async ({ json }: { json?: boolean }) => {
+      const answer = await call<NodesAnswer>('GET', '/v1/nodes');
+      console.log(json ? JSON.stringify(answer, null, 2) : formatNodes(answer));
+    });
+
+  program
+    .command('show-node <serial|name>')
+    .description('everything known of one node')
+    .option('--json', 'for scripts')
+    .action(async (reference: string, { json }: { json?: boolean }) => {
+      const { node } = await call<NodeAnswer>('GET', nodePath(reference));
+      console.log(json ? JSON.stringify(node, null, 2) : formatNode(node));
+    });
+}
+
+function withNodeOptions(command: Command): Command {
+  return command
+    .option('--name <name>', 'its host name (default: pi-<serial>)')
+    .option('--mac <mac>', 'its Ethernet address (learnt at its first boot)')
+    .option('--ip <address>', 'an address reserved for it')
+    .option('--image <image>', 'the image it boots')
+    .option('--role <role>', 'one of the roles of that image');
+}
+
+const nodePath = (reference: string): string => `/v1/nodes/${encodeURIComponent(reference)}`;
+
+function describe(node: NodeStatus): string {
+  const role = node.role ? ` as ${node.role}` : '';
+  const hint = node.state === 'image not built' ? ` (not built yet: netboot build-image ${node.image})` : '';
+  return `node ${node.name} (${node.serial}): image ${node.image}${role}${hint}`;
+}
+
+function formatNodes({ nodes, waiting }: NodesAnswer): string {
+  const rows = [
+    ...nodes.map((node) => [
+      node.serial,
+      node.name,
+      node.state,
+      node.ip,
+      node.mac,
+      node.image,
+      node.role,
+      node.lastSeen,
+    ]),
+    ...waiting.map((found) => [
+      found.serial,
+      undefined,
+      `waiting: ${found.machine}`,
+      undefined,
+      found.mac,
+      undefined,
+      undefined,
+      found.lastSeen,
+    ]),
+  ];
+  return formatTable(['SERIAL', 'NAME', 'STATE', 'ADDRESS', 'MAC', 'IMAGE', 'ROLE', 'LAST SEEN'], rows);
+}
+
+function formatNode(node: NodeStatus): string {
+  return Object.entries(node)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key.padEnd(11)} ${value}`)
+    .join('\n');
+}

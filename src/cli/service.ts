@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { loadConfig } from './config-file.ts';
+
+export function addServiceCommands(program: Command): void {
+  program
+    .command('serve')
+    .description('run the service in the foreground')
+    .option('--check', 'only see whether the configuration fits this machine')
+    .action(async ({ check }: { check?: boolean }) => {
+      const config = loadConfig(program.opts<{ config?: string }>().config);
+      const { checkMachine, serve } = await import('../daemon.ts');
+      await (check ? checkMachine(config) : serve(config));
+    });
+
+  program
+    .command('apply-exports', { hidden: true })
+    .description('mount and export for a service without privileges (netboot-exports.service)')
+    .action(async () => {
+      const config = loadConfig(program.opts<{ config?: string }>().config);
+      const { applyExports } = await import('../daemon.ts');
+      await applyExports(config);
+    });
+
+  program
+    .command('init')
+    .description('write a configuration file after looking at the machine and its networks')
+    .option('--interface <name>', 'the interface the Pis are on (default: the one of the default route)')
+    .option('--dhcp <mode>', 'proxy beside the DHCP server that is there, or full as the only one', 'proxy')
+    .option('--output <file>', 'where to write it', '/etc/netboot/netboot.yaml')
+    .option('--force', 'replace a file that is there')
+    .action(async (options: { interface?: string; dhcp: string; output: string; force?: boolean }) => {
+      const { writeInitialConfig } = await import('./init.ts');
+      await writeInitialConfig(options);
+    });
+}

@@ -1,0 +1,170 @@
+import { isAbsolute, join } from 'node:path';
+import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
+import { z } from 'zod';
+import { Refusal } from './model/command.ts';
+import type { AddressRange } from './model/network.ts';
+import { ipv4Schema, nameSchema } from './model/node.ts';
+import { ipv4ToNumber, parseIpv4 } from './net/ipv4.ts';
+
+const SECONDS_PER = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+const leaseSchema = z
+  .string()
+  .regex(/^[1-9]\d{0,5}[smhd]$/, 'write a duration as 90s, 30m, 12h or 7d')
+  .transform((text) => Number.parseInt(text, 10) * SECONDS_PER[text.at(-1) as keyof typeof SECONDS_PER])
+  .refine((seconds) => seconds >= 120, 'a lease shorter than 2m ends before a Pi has booted');
+
+const poolSchema = z.string().transform((text, context): AddressRange => {
+  const [first, last, ...rest] = text.split('-').map((part) => parseIpv4(part.trim()));
+  if (!first || !last || rest.length > 0) {
+    const message = `"${text}" is not a range; write it as 192.168.172.100-192.168.172.199`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  }
+  if (ipv4ToNumber(first) > ipv4ToNumber(last)) {
+    context.addIssue({ code: 'custom', message: `the range ends before it begins: write ${last}-${first}` });
+  }
+  return { first, last };
+});
+
+const interfaceSchema = z
+  .strictObject({
+    dhcp: z.enum(['proxy', 'full', 'off']).default('proxy'),
+    pool: poolSchema.optional(),
+    router: ipv4Schema.optional(),
+    dns: z.array(ipv4Schema).default([]),
+    lease: leaseSchema.default(12 * 3600),
+  })
+  .superRefine((value, context) => {
+    if (value.dhcp === 'full' && !value.pool) {
+      const message = '"dhcp: full" needs the addresses it may give away: add "pool: FIRST-LAST"';
+      context.addIssue({ code: 'custom', path: ['dhcp'], message });
+    }
+    if (value.dhcp !== 'full' && value.pool) {
+      const message = `"dhcp: ${value.dhcp}" gives no addresses away: remove the pool or write "dhcp: full"`;
+      context.addIssue({ code: 'custom', path: ['pool'], message });
+    }
+  });
+
+const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path, beginning with /');
+
+const listenSchema = z
+  .string()
+  .regex(
+    /^(off|127\.\d{1,3}\.\d{1,3}\.\d{1,3}:\d{1,5})$/,
+    'write "off" or a loopback address and port as 127.0.0.1:8067 (there is no TLS yet)',
+  )
+  .default('off');
+
+/** The configuration file, section by section; the defaults are those a machine with one network wants. */
+export const configSchema = z.strictObject({
+  interfaces: z
+    .record(z.string().regex(/^[^\s/]{1,15}$/, 'is no interface name'), interfaceSchema)
+    .refine((value) => Object.keys(value).length > 0, 'name at least one interface to serve'),
+  nodes: z
+    .strictObject({
+      unknown: z.enum(['hold', 'serve', 'ignore']).default('hold'),
+      defaultImage: nameSchema.optional(),
+    })
+    .refine((value) => value.unknown !== 'serve' || value.defaultImage !== undefined, {
+      path: ['unknown'],
+      message: '"unknown: serve" needs "defaultImage": the image that unknown Pis boot',
+    })
+    .prefault({}),
+  nfs: z
+    .strictObject({
+      server: z.enum(['auto', 'kernel', 'ganesha', 'none']).default('auto'),
+      exports: absolutePath.default('/exports'),
+    })
+    .prefault({}),
+  paths: z
+    .strictObject({
+      state: absolutePath.default('/var/lib/netboot'),
+      images: absolutePath.default('/usr/share/netboot/images'),
+      generations: absolutePath.optional(),
+    })
+    .prefault({})
+    .transform((paths) => ({ ...paths, generations: paths.generations ?? join(paths.state, 'generations') })),
+  api: z
+    .strictObject({ socket: absolutePath.default('/run/netboot/api.sock'), listen: listenSchema })
+    .prefault({}),
+  tftp: z
+    .strictObject({ root: absolutePath.optional(), port: z.int().min(1).max(65_535).default(69) })
+    .prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/**
+ * Reads the text of a configuration file.
+ * @param file its name, for the messages.
+ * @throws Refusal with one line per mistake: `file:line: key: what is wrong and what would be right`.
+ */
+export function parseConfig(text: string, file: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [broken] = document.errors;
+  if (broken) {
+    throw mistake([`${file}:${lines.linePos(broken.pos[0]).line}: this is not YAML: ${broken.message}`]);
+  }
+  const result = configSchema.safeParse(document.toJS() ?? {});
+  if (result.success) return result.data;
+  const lineOf = (path: readonly PropertyKey[]): number => {
+    for (let depth = path.length; depth > 0; depth--) {
+      const offset = keyOffset(document.contents, path.slice(0, depth));
+      if (offset !== undefined) return lines.linePos(offset).line;
+    }
+    return 1;
+  };
+  throw mistake(
+    result.error.issues.flatMap((issue) => {
+      const found =
+        issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+      return found.map((path) => `${file}:${lineOf(path)}: ${path.join('.')}: ${describe(issue, path)}`);
+    }),
+  );
+}
+
+function mistake(found: string[]): Refusal {
+  const [first, ...others] = found;
+  return new Refusal(`${first}`, ['Mend the configuration file.', ...others].join('\n'));
+}
+
+/** Where the key at the end of `path` stands in the file, in characters; `undefined` when it is not there. */
+function keyOffset(contents: YamlNode | null, path: readonly PropertyKey[]): number | undefined {
+  let node: unknown = contents;
+  let offset: number | undefined;
+  for (const part of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String(item.key) === String(part));
+      if (!pair) return undefined;
+      offset = (pair.key as YamlNode).range?.[0];
+      node = pair.value;
+    } else {
+      break; // an index of a list: the list's own key is near enough
+    }
+  }
+  return offset;
+}
+
+const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
+  '': ['interfaces', 'nodes', 'nfs', 'paths', 'api', 'tftp'],
+  interfaces: ['dhcp', 'pool', 'router', 'dns', 'lease'],
+  nodes: ['unknown', 'defaultImage'],
+  nfs: ['server', 'exports'],
+  paths: ['state', 'images', 'generations'],
+  api: ['socket', 'listen'],
+  tftp: ['root', 'port'],
+};
+
+function describe(issue: z.core.$ZodIssue, path: readonly PropertyKey[]): string {
+  if (issue.code === 'unrecognized_keys') {
+    const known = KNOWN_KEYS[path.length < 2 ? '' : String(path[0])] ?? [];
+    return `there is no such key; the keys here are ${known.join(', ')}`;
+  }
+  if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
+  if (issue.code === 'invalid_type' && path.length === 1 && path[0] === 'interfaces') {
+    return 'name the interfaces to serve, for example "interfaces: { eth0: { dhcp: proxy } }"';
+  }
+  return issue.message;
+}

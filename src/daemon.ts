@@ -1,0 +1,207 @@
+import type { Socket } from 'node:dgram';
+import { access, constants, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import packageJson from '../package.json' with { type: 'json' };
+import { describeStatus } from './api/describe.ts';
+import { buildApi } from './api/server.ts';
+import { createOpenBootFile } from './boot/open.ts';
+import type { Config } from './config.ts';
+import { startDhcpServer } from './dhcp/server.ts';
+import { Fleet } from './fleet/fleet.ts';
+import { resolveNetworks } from './fleet/networks.ts';
+import { interfaceAddresses } from './host/interfaces.ts';
+import { openLog } from './host/log.ts';
+import { neighbourMac } from './host/neighbours.ts';
+import { run } from './host/run.ts';
+import { notifySystemd } from './host/systemd.ts';
+import { openUdp } from './host/udp.ts';
+import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
+import { readGenerations } from './imaging/generations.ts';
+import { recipeNames } from './imaging/recipe.ts';
+import { Refusal } from './model/command.ts';
+import type { Log } from './model/log.ts';
+import type { Ipv4 } from './net/ipv4.ts';
+import type { Exporter } from './nfs/applied.ts';
+import { openExporter } from './nfs/exporter.ts';
+import { runExportsAgent } from './nfs/exports-agent.ts';
+import { ANSWER_FILE, requestFile } from './nfs/exports-job.ts';
+import { openRemote } from './nfs/remote.ts';
+import { SqliteStore } from './store/sqlite-store.ts';
+import { startTftpServer } from './tftp/server.ts';
+
+/** How often the interfaces are looked at: their addresses may change under us. */
+const INTERFACE_CHECK_MS = 10_000;
+
+/**
+ * The composition root: configuration → store → engines → servers. Starts everything or nothing, and stops
+ * what it started in the reverse order.
+ */
+export async function serve(config: Config): Promise<void> {
+  await using parts = new AsyncDisposableStack();
+  const log = openLog();
+  const startedAt = new Date().toISOString();
+  const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
+
+  await makeStateFolder(config.paths.state);
+  const store = parts.adopt(new SqliteStore(join(config.paths.state, 'state.db')), (opened) =>
+    opened.close(),
+  );
+  await clearUnixSocket(config.api.socket);
+
+  const exporter = parts.adopt(await openOwnExporter(config, log), (opened) => opened.stop());
+  const fleet = await Fleet.open(
+    {
+      store,
+      exporter,
+      readGenerations: () => readGenerations(config.paths.generations),
+      recipeNames: () => recipeNames(config.paths.images),
+      log,
+    },
+    config,
+    networks,
+  );
+  await fleet.reconcileExports();
+
+  const macOf = async (address: Ipv4) => fleet.leases.byAddress(address)?.mac ?? neighbourMac(address);
+  const openFile = createOpenBootFile({ view: () => fleet.view(), macOf, plainRoot: config.tftp.root, log });
+  const listen = async <Port extends number>(name: string, port: Port) => ({
+    interface: name,
+    port,
+    socket: parts.adopt(await openUdp({ interface: name, port }), closeOnce),
+  });
+
+  const answering = [...networks.values()].filter((network) => network.dhcp !== 'off');
+  const dhcpSockets = answering.flatMap(({ interface: name, dhcp }) => [
+    listen(name, 67 as const),
+    ...(dhcp === 'proxy' ? [listen(name, 4011 as const)] : []),
+  ]);
+  const dhcp = parts.adopt(
+    startDhcpServer({
+      sockets: await Promise.all(dhcpSockets),
+      view: () => fleet.view(),
+      leases: fleet.leases,
+      commit: (changes) => fleet.leases.commit(changes),
+      onSighting: (sighting) => fleet.see(sighting),
+      log,
+      now: Date.now,
+    }),
+    (server) => server.stop(),
+  );
+  const tftp = parts.adopt(
+    startTftpServer({
+      listeners: await Promise.all([...networks.keys()].map((name) => listen(name, config.tftp.port))),
+      openTransferSocket: (name) => openUdp({ interface: name, port: 0, ...ownAddress(fleet, name) }),
+      openFile,
+      log,
+    }),
+    (server) => server.stop(),
+  );
+
+  const counters = () => ({ dhcp: dhcp.counters(), tftp: tftp.counters() });
+  const status = () =>
+    describeStatus(fleet, exporter, { version: packageJson.version, startedAt, counters: counters() });
+  for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
+    const api = parts.adopt(buildApi({ fleet, exporter, status, log }), (opened) => opened.close());
+    await api.listen(address);
+  }
+  await restrictUnixSocket(config.api.socket);
+
+  const watching = setInterval(() => void followInterfaces(config, fleet, log), INTERFACE_CHECK_MS);
+  parts.defer(() => clearInterval(watching));
+  log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
+  await notifySystemd(run, '--ready');
+  const signal = await stopSignal();
+  log.info({ id: 'STOPPING', signal }, 'netboot stops');
+}
+
+/** The address a client asked is the one that answers it. */
+function ownAddress(fleet: Fleet, name: string): { address?: Ipv4 } {
+  const address = fleet.view().networks.get(name)?.address;
+  return address ? { address } : {};
+}
+
+/** `netboot serve --check`. @throws Refusal saying what of the configuration does not fit this machine. */
+export async function checkMachine(config: Config): Promise<void> {
+  resolveNetworks(config.interfaces, await interfaceAddresses());
+  await makeStateFolder(config.paths.state);
+}
+
+/** @throws Refusal naming the folder when the service may not write there. */
+async function makeStateFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const problem = `The state folder "${folder}" (paths.state) cannot be written: ${(error as Error).message}`;
+    throw new Refusal(problem, 'Make it writable for the user the service runs as, or name another.', {
+      cause: error,
+    });
+  }
+}
+
+/** As root we mount and export ourselves; without its rights another unit does it for us. */
+function openOwnExporter(config: Config, log: Log): Promise<Exporter> | Exporter {
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot && config.nfs.server !== 'none') return openRemote({ stateFolder: config.paths.state, log });
+  return openExporter(exporterOptions(config, log));
+}
+
+const exporterOptions = (config: Config, log: Log) => ({
+  kind: config.nfs.server,
+  stateFolder: config.paths.state,
+  exportsFolder: config.nfs.exports,
+  generationsFolder: config.paths.generations,
+  run,
+  log,
+});
+
+/** `netboot apply-exports`: the root process that mounts and exports for a service without privileges. */
+export async function applyExports(config: Config): Promise<void> {
+  await using parts = new AsyncDisposableStack();
+  const log = openLog();
+  const exporter = parts.adopt(await openExporter(exporterOptions(config, log)), (opened) => opened.stop());
+  const stopping = new AbortController();
+  void stopSignal().then(() => stopping.abort());
+  const files = { requestFile: requestFile(config.paths.state), answerFile: ANSWER_FILE };
+  await runExportsAgent({ exporter, ...files, log, signal: stopping.signal });
+}
+
+/** The servers close their sockets; this is for those that no server got, because the start failed before. */
+function closeOnce(socket: Socket): void {
+  try {
+    socket.close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
+  }
+}
+
+/** `127.0.0.1:8067` as an address to listen at; nothing for `off`. */
+function tcpAddress(listen: string): Array<{ host: string; port: number }> {
+  const [host, port] = listen.split(':');
+  return host && port ? [{ host, port: Number(port) }] : [];
+}
+
+/** An interface that got another address has another subnet, server and exports; one that is down keeps its last. */
+async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise<void> {
+  try {
+    const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
+    if (isDeepStrictEqual(networks, fleet.view().networks)) return;
+    log.info(
+      { id: 'INTERFACES_CHANGED', networks: [...networks.values()] },
+      'the interfaces have other addresses',
+    );
+    await fleet.setNetworks(networks);
+  } catch (error) {
+    log.warn(
+      { id: 'INTERFACES_BROKEN', err: error },
+      'the interfaces do not fit the configuration; the last state stays',
+    );
+  }
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+}

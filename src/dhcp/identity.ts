@@ -1,0 +1,51 @@
+import { type BootView, nodeOf } from '../model/boot-view.ts';
+import type { LeaseReader } from '../model/lease.ts';
+import type { Node } from '../model/node.ts';
+import { type Mac, oui } from '../net/mac.ts';
+import type { Serial } from '../net/serial.ts';
+import type { Client } from './client.ts';
+
+/** Which Pi a message is about, as far as it can be told. */
+export interface Identity {
+  readonly serial: Serial | undefined;
+  /** Set when that Pi was added, or is served by `nodes.unknown: serve`. */
+  readonly node: Node | undefined;
+}
+
+/**
+ * Finds the Pi behind a message: the serial its firmware told; else the node with this MAC; else, for a Pi 1-3,
+ * the node whose serial ends as the MAC does; else the serial that an earlier stage told with this MAC.
+ * A told serial is never overruled by the MAC: what it boots is found by that serial, too.
+ */
+export function identify(
+  client: Client,
+  mac: Mac,
+  network: string,
+  view: BootView,
+  leases: LeaseReader,
+): Identity {
+  const serial =
+    (client.kind === 'pi' ? client.serial : undefined) ??
+    view.nodesByMac.get(mac)?.serial ??
+    (client.kind === 'pi' ? serialEndingAs(mac, view) : undefined) ??
+    leases.byMac(mac, network)?.serial;
+  return { serial, node: serial && nodeOf(view, serial) };
+}
+
+/**
+ * Whether this client is told how to boot. Under `serve` that includes a Pi 3 ROM, which tells no serial: it is
+ * given bootcode.bin, and bootcode.bin tells it.
+ */
+export function isServed(client: Client, identity: Identity, view: BootView): boolean {
+  if (identity.node) return true;
+  const { unknown, defaultImage } = view.policy;
+  return client.kind === 'pi' && unknown === 'serve' && defaultImage !== undefined;
+}
+
+/** Pi 1-3: the MAC is b8:27:eb and the low 24 bits of the serial (raspberrypi/firmware#1605). Two nodes: no answer. */
+function serialEndingAs(mac: Mac, view: BootView): Serial | undefined {
+  if (oui(mac) !== 'b8:27:eb') return undefined;
+  const tail = mac.slice(9).replaceAll(':', '');
+  const matches = [...view.nodes.keys()].filter((serial) => serial.endsWith(tail));
+  return matches.length === 1 ? matches[0] : undefined;
+}

@@ -1,0 +1,100 @@
+import type { BootView } from '../model/boot-view.ts';
+import type { Instant, LeaseReader } from '../model/lease.ts';
+import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
+import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
+import type { Mac } from '../net/mac.ts';
+import { isHostAddress } from '../net/subnet.ts';
+
+/** Who looks for an address, and what is known of the addresses. */
+export interface Seeker {
+  readonly mac: Mac;
+  /** The node this MAC is, when it was added. */
+  readonly node: Node | undefined;
+  readonly network: Network;
+  readonly view: BootView;
+  readonly leases: LeaseReader;
+  readonly now: Instant;
+}
+
+/**
+ * The address a client is to have: the one reserved for its node, else the first of its `wishes` (its previous
+ * address, the one it asks for) that it may have, else one of the pool that depends on its MAC alone, so that a
+ * client keeps its address even when its lease was forgotten. `undefined` when the pool is full.
+ */
+export function chooseAddress(seeker: Seeker, wishes: ReadonlyArray<Ipv4 | undefined>): Ipv4 | undefined {
+  return (
+    usableReservation(seeker) ??
+    wishes.find((wish) => wish !== undefined && isEligible(seeker, wish)) ??
+    probePool(seeker)
+  );
+}
+
+/** The node's reserved address, when it lies on this network and nobody else holds it. */
+export function usableReservation(seeker: Seeker): Ipv4 | undefined {
+  const { node, network } = seeker;
+  if (!node?.ip || !isHostAddress(network.subnet, node.ip) || isTakenByUs(seeker, node.ip)) return undefined;
+  return isFree(seeker, node.ip) ? node.ip : undefined;
+}
+
+/** Whether the client may have just this address now. */
+export function isGrantable(seeker: Seeker, address: Ipv4): boolean {
+  const reservation = usableReservation(seeker);
+  return reservation ? reservation === address : isEligible(seeker, address);
+}
+
+/** An address of the pool that is nobody else's. */
+function isEligible(seeker: Seeker, address: Ipv4): boolean {
+  return isInPool(seeker.network, address) && isAvailable(seeker, address) && isFree(seeker, address);
+}
+
+/** Linear probing from a hash of the MAC. An address nobody ever had goes before one that another client left. */
+function probePool(seeker: Seeker): Ipv4 | undefined {
+  const { pool } = seeker.network;
+  if (!pool) return undefined;
+  const first = ipv4ToNumber(pool.first);
+  const size = ipv4ToNumber(pool.last) - first + 1;
+  const start = hash(seeker.mac) % size;
+  let abandoned: Ipv4 | undefined;
+  for (let step = 0; step < size; step++) {
+    const address = ipv4FromNumber(first + ((start + step) % size));
+    if (!isFree(seeker, address) || !isAvailable(seeker, address)) continue;
+    if (!seeker.leases.byAddress(address)) return address;
+    abandoned ??= address;
+  }
+  return abandoned;
+}
+
+function isInPool({ pool }: Network, address: Ipv4): boolean {
+  if (!pool) return false;
+  const number = ipv4ToNumber(address);
+  return number >= ipv4ToNumber(pool.first) && number <= ipv4ToNumber(pool.last);
+}
+
+/** No live lease stands against it: none at all, an expired one, or this client's own. */
+function isFree({ leases, mac, now }: Seeker, address: Ipv4): boolean {
+  const lease = leases.byAddress(address);
+  if (!lease || lease.expiresAt <= now) return true;
+  return lease.mac === mac && lease.state !== 'declined';
+}
+
+/** Not ours, not the network's, and not reserved for another node. */
+function isAvailable(seeker: Seeker, address: Ipv4): boolean {
+  const owner = seeker.view.nodesByIp.get(address);
+  if (owner && owner.serial !== seeker.node?.serial) return false;
+  return isHostAddress(seeker.network.subnet, address) && !isTakenByUs(seeker, address);
+}
+
+function isTakenByUs({ network, view }: Seeker, address: Ipv4): boolean {
+  if (address === network.router || network.dns.includes(address)) return true;
+  return view.networks.values().some((each) => each.address === address);
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
+  }
+  return value;
+}

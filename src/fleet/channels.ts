@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { Refusal } from '../model/command.ts';
+import type { StoredGeneration } from '../model/generation.ts';
+import type { Store } from './store.ts';
+
+const PREFIX = 'channel/';
+
+const channelSchema = z.object({
+  generation: z.string(),
+  /** Published before, newest first: nodes that booted them run on them still. */
+  previous: z.array(z.string()),
+});
+
+/** Which sealed generation each image stands for: a movable pointer per image name. */
+export class Channels {
+  readonly #store: Store;
+  #generations: ReadonlyMap<string, StoredGeneration> = new Map();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Takes the sealed generations that are on the disk now. */
+  know(generations: readonly StoredGeneration[]): void {
+    this.#generations = new Map(generations.map((generation) => [generation.id, generation]));
+  }
+
+  generations(): StoredGeneration[] {
+    return [...this.#generations.values()];
+  }
+
+  images(): string[] {
+    return [
+      ...new Set([...this.generations().map((generation) => generation.image), ...this.#channels().keys()]),
+    ];
+  }
+
+  /** Image → the generation that nodes booting now get; a pointer to a vanished generation is no pointer. */
+  published(): ReadonlyMap<string, StoredGeneration> {
+    return new Map(
+      [...this.#channels()].flatMap(([image, { generation }]) => {
+        const found = this.#generations.get(generation);
+        return found ? [[image, found] as const] : [];
+      }),
+    );
+  }
+
+  /** Generations that were published before and are still on the disk. */
+  superseded(): StoredGeneration[] {
+    const ids = [...this.#channels().values()].flatMap((channel) => channel.previous);
+    return [...new Set(ids)].flatMap((id) => this.#generations.get(id) ?? []);
+  }
+
+  /** @throws Refusal when there is no such generation of that image. */
+  async publish(image: string, id: string): Promise<number> {
+    const generation = this.#generations.get(id);
+    if (generation?.image !== image) {
+      const ids = this.generations().flatMap((candidate) =>
+        candidate.image === image ? [candidate.id] : [],
+      );
+      throw new Refusal(
+        `There is no generation "${id}" of image "${image}"`,
+        `Sealed ones: ${ids.join(', ') || 'none'}.`,
+      );
+    }
+    const key = `${PREFIX}${image}`;
+    const before = this.#channels().get(image);
+    const previous = before ? [before.generation, ...before.previous].filter((other) => other !== id) : [];
+    return this.#store.transact({
+      writes: [{ kind: 'put', key, value: { generation: id, previous: [...new Set(previous)] } }],
+    });
+  }
+
+  #channels(): Map<string, z.output<typeof channelSchema>> {
+    const documents = this.#store.list(PREFIX);
+    return new Map(documents.map(({ key, value }) => [key.slice(PREFIX.length), channelSchema.parse(value)]));
+  }
+}

@@ -1,0 +1,237 @@
+import type { Config } from '../config.ts';
+import type { BootView } from '../model/boot-view.ts';
+import { Refusal } from '../model/command.ts';
+import type { StoredGeneration } from '../model/generation.ts';
+import type { Log } from '../model/log.ts';
+import type { Network } from '../model/network.ts';
+import { type Node, nodeSchema } from '../model/node.ts';
+import type { Sighting } from '../model/sighting.ts';
+import type { Serial } from '../net/serial.ts';
+import type { Exporter } from '../nfs/applied.ts';
+import { desiredExports } from '../nfs/desired.ts';
+import { Channels } from './channels.ts';
+import { LeaseTable } from './leases.ts';
+import { checkNode } from './node-rules.ts';
+import { Sightings } from './sightings.ts';
+import type { Store } from './store.ts';
+import { buildView } from './view.ts';
+
+const nodeKey = (serial: Serial): string => `node/${serial}`;
+
+/** What the fleet needs of the machine it runs on; the daemon gives it. */
+export interface FleetPorts {
+  readonly store: Store;
+  readonly exporter: Exporter;
+  readonly readGenerations: () => Promise<{ generations: StoredGeneration[]; problems: string[] }>;
+  /** Names of the images that have a recipe, built or not. */
+  readonly recipeNames: () => Promise<string[]>;
+  readonly log: Log;
+}
+
+/** A node as asked for: what is left out gets its default. */
+export type NodeRequest = Pick<Node, 'serial'> & {
+  [K in Exclude<keyof Node, 'serial'>]?: Node[K] | undefined;
+};
+
+/** Changes to a node; `null` takes a value away. */
+export type NodeChange = { [K in Exclude<keyof Node, 'serial'>]?: Node[K] | null | undefined };
+
+/**
+ * The use cases, and the only writer of the store. Every verb is one transaction; then a new BootView replaces
+ * the old one, so that the next packet is answered by it and nothing restarts.
+ */
+export class Fleet {
+  readonly leases: LeaseTable;
+  readonly sightings = new Sightings();
+  readonly channels: Channels;
+  readonly #ports: FleetPorts;
+  readonly #config: Pick<Config, 'nodes' | 'nfs'>;
+  #networks: ReadonlyMap<string, Network>;
+  #nodes: ReadonlyMap<Serial, Node>;
+  #view: BootView;
+  #writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    ports: FleetPorts,
+    config: Pick<Config, 'nodes' | 'nfs'>,
+    networks: ReadonlyMap<string, Network>,
+    channels: Channels,
+  ) {
+    this.#ports = ports;
+    this.#config = config;
+    this.#networks = networks;
+    this.leases = new LeaseTable(ports.store);
+    this.channels = channels;
+    const stored = ports.store.list('node/').map((document) => nodeSchema.parse(document.value));
+    this.#nodes = new Map(stored.map((node) => [node.serial, node]));
+    this.#view = this.#makeView(0);
+  }
+
+  static async open(
+    ports: FleetPorts,
+    config: Pick<Config, 'nodes' | 'nfs'>,
+    networks: ReadonlyMap<string, Network>,
+  ): Promise<Fleet> {
+    const channels = new Channels(ports.store);
+    const { generations, problems } = await ports.readGenerations();
+    for (const problem of problems) ports.log.warn({ id: 'GENERATION_BROKEN' }, problem);
+    channels.know(generations);
+    return new Fleet(ports, config, networks, channels);
+  }
+
+  /** The snapshot that decisions read. */
+  view(): BootView {
+    return this.#view;
+  }
+
+  /** The node meant by a serial in its wire form, or by a name. @throws Refusal when there is none. */
+  find(reference: string): Node {
+    const nodes = [...this.#nodes.values()];
+    const node = nodes.find((candidate) => candidate.serial === reference || candidate.name === reference);
+    if (node) return node;
+    throw new Refusal(
+      `There is no node "${reference}"`,
+      'See "netboot nodes", or add it: netboot add-node <serial>',
+    );
+  }
+
+  /** @throws Refusal when it is there already, or clashes with another node. */
+  addNode(request: NodeRequest): Promise<{ node: Node; revision: number }> {
+    return this.#serialised(async () => {
+      const present = this.#nodes.get(request.serial);
+      if (present)
+        throw new Refusal(
+          `Node ${request.serial} is there already, as "${present.name}"`,
+          `Change it with: netboot set-node ${request.serial}`,
+        );
+      const images = await this.imageNames();
+      const image =
+        request.image ?? this.#config.nodes.defaultImage ?? (images.length === 1 ? images[0] : undefined);
+      if (!image)
+        throw new Refusal(
+          'No image is named',
+          `Give one with --image: ${images.join(', ') || 'none is known'}.`,
+        );
+      const seen = this.sightings.bySerial(request.serial);
+      const mac = request.mac ?? (seen && !this.#view.nodesByMac.has(seen.mac) ? seen.mac : undefined);
+      const node = withoutGaps({ ...request, name: request.name ?? `pi-${request.serial}`, image, mac });
+      checkNode(this.#view, node, images);
+      return this.#putNode(node);
+    });
+  }
+
+  setNode(reference: string, change: NodeChange): Promise<{ node: Node; revision: number }> {
+    return this.#serialised(async () => {
+      const present = this.find(reference);
+      const defined = Object.entries(change).filter(([, value]) => value !== undefined);
+      const node = withoutGaps({ ...present, ...Object.fromEntries(defined) } as Parameters<
+        typeof withoutGaps
+      >[0]);
+      checkNode(this.#view, node, await this.imageNames());
+      return this.#putNode(node);
+    });
+  }
+
+  removeNode(reference: string): Promise<{ node: Node; revision: number }> {
+    return this.#serialised(async () => {
+      const node = this.find(reference);
+      const revision = await this.#ports.store.transact({
+        writes: [{ kind: 'delete', key: nodeKey(node.serial) }],
+      });
+      const nodes = new Map(this.#nodes);
+      nodes.delete(node.serial);
+      this.#show(nodes, revision);
+      return { node, revision };
+    });
+  }
+
+  /** A machine asked to boot. A node's first sighting tells its MAC, by which its later, serial-less stages are known. */
+  see(sighting: Sighting): void {
+    this.sightings.record(sighting);
+    const node = sighting.serial && this.#nodes.get(sighting.serial);
+    if (!node || node.mac === sighting.mac) return;
+    if (node.mac || this.#view.nodesByMac.has(sighting.mac)) {
+      this.#ports.log.warn(
+        { id: 'NODE_MAC_DIFFERS', serial: node.serial, mac: sighting.mac },
+        `node ${node.name} asks with a MAC that is not its own: "netboot set-node ${node.serial} --mac ${sighting.mac}" if that is right`,
+      );
+      return;
+    }
+    this.setNode(node.serial, { mac: sighting.mac }).catch((error: unknown) => {
+      this.#ports.log.error(
+        { id: 'NODE_MAC_LOST', serial: node.serial, err: error },
+        'the MAC of a node could not be stored',
+      );
+    });
+  }
+
+  /** Every image there is: with a recipe, or with sealed generations. */
+  async imageNames(): Promise<string[]> {
+    return [...new Set([...(await this.#ports.recipeNames()), ...this.channels.images()])].sort();
+  }
+
+  /**
+   * Points the image's channel at a sealed generation: boot tree, root and command line change together.
+   * Resolves when the root is exported as well.
+   */
+  publish(image: string, generationId: string): Promise<{ revision: number }> {
+    return this.#serialised(async () => {
+      const { generations } = await this.#ports.readGenerations();
+      this.channels.know(generations);
+      const revision = await this.channels.publish(image, generationId);
+      this.#show(this.#nodes, revision);
+      await this.reconcileExports();
+      return { revision };
+    });
+  }
+
+  /** The interfaces have other addresses now. */
+  async setNetworks(networks: ReadonlyMap<string, Network>): Promise<void> {
+    this.#networks = networks;
+    this.#show(this.#nodes, this.#view.revision);
+    await this.reconcileExports();
+  }
+
+  /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */
+  async reconcileExports(): Promise<void> {
+    await this.#ports.exporter.apply(desiredExports(this.#view, this.channels.superseded()));
+  }
+
+  async #putNode(node: Node): Promise<{ node: Node; revision: number }> {
+    const revision = await this.#ports.store.transact({
+      writes: [{ kind: 'put', key: nodeKey(node.serial), value: node }],
+    });
+    this.#show(new Map(this.#nodes).set(node.serial, node), revision);
+    return { node, revision };
+  }
+
+  #show(nodes: ReadonlyMap<Serial, Node>, revision: number): void {
+    this.#nodes = nodes;
+    this.#view = this.#makeView(revision);
+  }
+
+  #makeView(revision: number): BootView {
+    return buildView({
+      revision,
+      networks: this.#networks,
+      nodes: this.#nodes.values(),
+      published: this.channels.published(),
+      policy: this.#config.nodes,
+      exportsFolder: this.#config.nfs.exports,
+    });
+  }
+
+  /** One verb after the other: each checks against what the one before it left. */
+  #serialised<T>(verb: () => Promise<T>): Promise<T> {
+    const result = this.#writing.then(verb);
+    this.#writing = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** A node without the values that are absent or taken away, as the strict types and the store want it. */
+function withoutGaps(node: { [K in keyof Node]: Node[K] | null | undefined }): Node {
+  return Object.fromEntries(
+    Object.entries(node).filter(([, value]) => value !== undefined && value !== null),
+  ) as Node;
+}

@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from '../model/log.ts';
+import type { Exporter, ExportState } from './applied.ts';
+import { readIfThere, writeDurably } from './durable-file.ts';
+import type { Export } from './export.ts';
+import { ANSWER_FILE, type ExportsAnswer, exportsAnswerSchema, requestFile } from './exports-job.ts';
+
+export interface RemoteOptions {
+  readonly stateFolder: string;
+  readonly log: Log;
+  readonly answerFile?: string;
+  /** How long `apply` waits for the other side. */
+  readonly patienceMs?: number;
+}
+
+const NO_ANSWER = 'the exports unit does not answer: systemctl status netboot-exports';
+
+/**
+ * The service's side where it has no privileges: the exports are written down as a request, and netboot-exports.service
+ * applies them. While that does not answer, every export has this as its problem; boot files are served all the same.
+ */
+export function openRemote({
+  stateFolder,
+  log,
+  answerFile = ANSWER_FILE,
+  patienceMs = 20_000,
+}: RemoteOptions): Exporter {
+  let desired: readonly Export[] = [];
+  let answer: ExportsAnswer | undefined;
+
+  const readAnswer = async (id: string): Promise<boolean> => {
+    const text = await readIfThere(answerFile);
+    const parsed = text === undefined ? undefined : exportsAnswerSchema.safeParse(JSON.parse(text)).data;
+    if (parsed?.id === id) answer = parsed;
+    return answer !== undefined;
+  };
+  let id = '';
+  const following = setInterval(() => void readAnswer(id).catch(() => {}), 2000).unref();
+
+  return {
+    kind: 'unit',
+    async apply(exports) {
+      desired = exports;
+      answer = undefined;
+      id = randomUUID();
+      await writeDurably(requestFile(stateFolder), JSON.stringify({ id, exports }));
+      for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(50)) {
+        if (await readAnswer(id)) return;
+      }
+      log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);
+    },
+    state: () => ({
+      exports:
+        answer && !answer.failure
+          ? answer.exports
+          : desired.map((entry) => withProblem(entry, answer?.failure)),
+    }),
+    async stop() {
+      clearInterval(following);
+    },
+  };
+}
+
+const withProblem = ({ path, clients, options }: Export, failure = NO_ANSWER): ExportState => ({
+  path,
+  clients,
+  options,
+  problem: failure,
+});

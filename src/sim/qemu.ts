@@ -1,0 +1,104 @@
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { stripVTControlCharacters } from 'node:util';
+import { CommandError, type Run } from '../model/command.ts';
+import type { Board } from './board.ts';
+import { fetchedFiles } from './firmware-process.ts';
+import { kernelFormat } from './kernel-image.ts';
+
+export interface QemuOptions {
+  readonly namespace: string;
+  readonly board: Board;
+  /** Where the firmware left what it fetched. */
+  readonly folder: string;
+  readonly memoryMiB: number;
+  /** Public key that may log in as root, given to systemd as a credential. */
+  readonly authorizedKey?: string;
+  readonly logFile: string;
+  readonly print: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export type QemuOutcome =
+  | { readonly kind: 'powered-off' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/**
+ * Starts the fetched kernel, initramfs and command line, byte for byte, in a virtual machine on the Pi's own cable
+ * and with its MAC address; ends when that powers off or reboots. The machine is QEMU's `virt`, not a Pi: the
+ * devices and the device tree are QEMU's.
+ */
+export async function bootInQemu(run: Run, options: QemuOptions): Promise<QemuOutcome> {
+  const files = fetchedFiles(options.folder);
+  const format = kernelFormat(await readFile(files.kernel));
+  if (!format.startsWith('arm64'))
+    return { kind: 'failed', reason: `the kernel is no arm64 Image (${format}): nothing to start in QEMU` };
+  await bridgeToTap(run, options.namespace);
+  const argv = await qemuArguments(options);
+
+  const log = createWriteStream(options.logFile, { flags: 'a' });
+  const panicked = new AbortController();
+  let panic: string | undefined;
+  const onLine = (raw: string) => {
+    const line = withoutControls(raw);
+    log.write(`${line}\n`);
+    options.print(line);
+    const found = /Kernel panic - not syncing.*/.exec(line);
+    if (found && panic === undefined) {
+      panic = found[0];
+      setTimeout(() => panicked.abort(), 1_000).unref(); // let the rest of its message come out
+    }
+  };
+  const signal = AbortSignal.any([options.signal, panicked.signal]);
+  try {
+    const inNamespace = ['netns', 'exec', options.namespace, 'setpriv', '--pdeathsig', 'KILL'];
+    await run('ip', [...inNamespace, 'qemu-system-aarch64', ...argv], { onLine, signal });
+  } catch (error) {
+    if (panic === undefined || !(error instanceof CommandError)) throw error;
+  } finally {
+    log.end();
+    await once(log, 'close');
+  }
+  return panic === undefined ? { kind: 'powered-off' } : { kind: 'failed', reason: panic };
+}
+
+/** The firmware's interface becomes a mere cable between the rack and the machine, which has the MAC from now on. */
+async function bridgeToTap(run: Run, namespace: string): Promise<void> {
+  const link = (...args: string[]) => run('ip', ['-n', namespace, 'link', ...args]);
+  await run('ip', ['-n', namespace, 'address', 'flush', 'dev', 'eth0']);
+  await link('set', 'eth0', 'address', '02:4e:42:00:00:02');
+  await link('add', 'br0', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0', 'mcast_snooping', '0');
+  await run('ip', ['-n', namespace, 'tuntap', 'add', 'dev', 'tap0', 'mode', 'tap']);
+  for (const port of ['eth0', 'tap0']) await link('set', port, 'master', 'br0', 'up');
+  await link('set', 'br0', 'up');
+}
+
+async function qemuArguments(options: QemuOptions): Promise<string[]> {
+  const files = fetchedFiles(options.folder);
+  const hasInitramfs = await stat(files.initramfs).then(
+    () => true,
+    () => false,
+  );
+  const cmdline = firmwareCmdline(await readFile(files.cmdline, 'latin1'));
+  const key = options.authorizedKey?.trim().replaceAll(',', ',,'); // QEMU's way to write a comma
+  const credential = `name=opt/io.systemd.credentials/ssh.authorized_keys.root,string=${key}`;
+  return [
+    ...['-M', 'virt', '-cpu', 'cortex-a72', '-smp', '2', '-m', String(options.memoryMiB)],
+    ...['-kernel', files.kernel, ...(hasInitramfs ? ['-initrd', files.initramfs] : []), '-append', cmdline],
+    ...['-netdev', 'tap,id=n0,ifname=tap0,script=no,downscript=no'],
+    ...['-device', `virtio-net-pci,netdev=n0,mac=${options.board.mac},romfile=`],
+    ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'],
+    ...(key ? ['-fw_cfg', credential] : []),
+  ];
+}
+
+/** Firmware replaces `serial0` by the UART it chose (config_txt documentation); on this machine that is ttyAMA0. */
+export function firmwareCmdline(fetched: string): string {
+  return fetched.trim().replace(/\bconsole=serial0\b/g, 'console=ttyAMA0');
+}
+
+/** A console line without colours, cursor movements and carriage returns. */
+function withoutControls(line: string): string {
+  return stripVTControlCharacters(line).replace(/\p{Cc}/gu, '');
+}

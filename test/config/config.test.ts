@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../../src/config.ts';
+import { Refusal } from '../../src/model/command.ts';
+
+const MINIMAL = 'interfaces:\n  eth0: {}\n';
+
+describe('a configuration file', () => {
+  it('needs no more than an interface; all else has its default', () => {
+    assert.deepEqual(parseConfig(MINIMAL, 'f'), {
+      interfaces: { eth0: { dhcp: 'proxy', dns: [], lease: 43_200 } },
+      nodes: { unknown: 'hold' },
+      nfs: { server: 'auto', exports: '/exports' },
+      paths: {
+        state: '/var/lib/netboot',
+        images: '/usr/share/netboot/images',
+        generations: '/var/lib/netboot/generations',
+      },
+      api: { socket: '/run/netboot/api.sock', listen: 'off' },
+      tftp: { port: 69 },
+    });
+  });
+
+  const mistakes: Array<{ given: string; expect: RegExp[] }> = [
+    {
+      given: 'interfaces:\n  eth0:\n    dhcp: on\n',
+      expect: [/^f:3: interfaces\.eth0\.dhcp: must be one of proxy, full, off/],
+    },
+    {
+      given: `${MINIMAL}nodess: {}\n`,
+      expect: [/^f:3: nodess: there is no such key; the keys here are interfaces/],
+    },
+    {
+      given: `${MINIMAL}tftp:\n  port: 69\n  rooot: /x\n`,
+      expect: [/^f:5: tftp\.rooot: there is no such key; .*root, port/],
+    },
+    { given: '', expect: [/^f:1: interfaces: name the interfaces to serve/] },
+    { given: 'interfaces: {}\n', expect: [/^f:1: interfaces: name at least one interface/] },
+    { given: 'interfaces: [\n', expect: [/^f:\d: this is not YAML/] },
+    { given: 'interfaces:\n  eth0:\n    dhcp: full\n', expect: [/^f:3: .*needs the addresses.*add "pool/] },
+    {
+      given: 'interfaces:\n  eth0:\n    pool: 10.0.0.1-10.0.0.9\n',
+      expect: [/^f:3: .*gives no addresses away/],
+    },
+    {
+      given: 'interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.9-10.0.0.1\n',
+      expect: [/^f:4: .*write 10\.0\.0\.1-10\.0\.0\.9/],
+    },
+    {
+      given: 'interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.1\n',
+      expect: [/^f:4: .*is not a range; write it as/],
+    },
+    { given: 'interfaces:\n  eth0:\n    lease: 1y\n', expect: [/^f:3: .*write a duration as 90s, 30m, 12h/] },
+    {
+      given: `${MINIMAL}nodes:\n  unknown: serve\n`,
+      expect: [/^f:4: nodes\.unknown: .*needs "defaultImage"/],
+    },
+    {
+      given: `${MINIMAL}api:\n  listen: 0.0.0.0:80\n`,
+      expect: [/^f:4: api\.listen: write "off" or a loopback address/],
+    },
+    { given: `${MINIMAL}paths:\n  state: here\n`, expect: [/^f:4: paths\.state: must be an absolute path/] },
+    {
+      given: 'interfaces:\n  eth0:\n    dhcp: on\n    dns: [1.2.3]\nnfs:\n  server: samba\n',
+      expect: [
+        /^f:3: /,
+        /\nf:4: interfaces\.eth0\.dns\.0: "1\.2\.3" is not an IPv4 address/,
+        /\nf:6: nfs\.server: must be one of/,
+      ],
+    },
+  ];
+  for (const { given, expect } of mistakes) {
+    it(`says where and what in ${JSON.stringify(given)}`, () => {
+      assert.throws(
+        () => parseConfig(given, 'f'),
+        (error: unknown) =>
+          error instanceof Refusal && expect.every((pattern) => pattern.test(error.message)),
+      );
+    });
+  }
+});

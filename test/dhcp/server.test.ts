@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DhcpMessage, decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
+import { type DhcpServerOptions, startDhcpServer } from '../../src/dhcp/server.ts';
+import type { LeaseChange } from '../../src/model/lease.ts';
+import { silentLog } from '../../src/model/log.ts';
+import type { Sighting } from '../../src/model/sighting.ts';
+import { PI4, ROM3 } from './fixtures/discovers.ts';
+import { MemoryLeases, mac, node, plain, viewOf } from './fixtures/world.ts';
+
+/** A server on the loopback whose replies, meant for port 68, come to one client socket. */
+async function start(t: TestContext, more: Partial<DhcpServerOptions> = {}) {
+  const [socket, client] = [dgram.createSocket('udp4'), dgram.createSocket('udp4')];
+  socket.bind(0, '127.0.0.1');
+  client.bind(0, '127.0.0.1');
+  await Promise.all([once(socket, 'listening'), once(client, 'listening')]);
+  const leases = new MemoryLeases();
+  const view = viewOf({ nodes: [node(PI4), node(ROM3)] });
+  const lines: string[] = [];
+  const write = (fields: object, message: string) =>
+    void lines.push(`${'id' in fields ? fields.id : ''} ${message}`);
+  const sightings: Sighting[] = [];
+  const server = startDhcpServer({
+    sockets: [{ interface: 'rack0', port: 67, socket }],
+    view: () => view,
+    leases,
+    commit: async (changes) => leases.apply(changes),
+    onSighting: (sighting) => sightings.push(sighting),
+    log: { ...silentLog, warn: write, error: write },
+    now: Date.now,
+    send: async (from, bytes) => void from.send(bytes, client.address().port, '127.0.0.1'),
+    ...more,
+  });
+  const replies: DhcpMessage[] = [];
+  client.on('message', (bytes) => replies.push(decodeMessage(bytes)));
+  t.after(async () => {
+    client.close();
+    await server.stop().catch(() => {});
+  });
+  return {
+    server,
+    socket,
+    leases,
+    lines,
+    sightings,
+    replies,
+    /** Waits until the server has counted so many. How much the kernel buffers is not what is tested. */
+    async counted(counter: string, count: number): Promise<void> {
+      const until = Date.now() + 3000;
+      while ((server.counters()[counter] ?? 0) < count && Date.now() < until) await sleep(1);
+      assert.equal(server.counters()[counter], count, counter);
+    },
+    send: (bytes: Uint8Array) => client.send(bytes, socket.address().port, '127.0.0.1'),
+    async replied(count: number, withinMs = 3000): Promise<DhcpMessage[]> {
+      const until = Date.now() + withinMs;
+      while (replies.length < count && Date.now() < until) await sleep(2);
+      assert.equal(replies.length, count, `replies within ${withinMs} ms`);
+      return replies;
+    },
+  };
+}
+
+const laptop = (number: number) =>
+  encodeMessage(plain('discover', { xid: number, chaddr: mac(`02:00:00:00:00:0${number}`) }));
+
+test('a DISCOVER is answered, its lease kept and its Pi seen', async (t) => {
+  const { send, replied, leases, sightings, counted } = await start(t);
+  send(PI4.bytes);
+  const [reply] = await replied(1);
+  assert.equal(reply?.xid, 0x6a0b1c2d);
+  assert.deepEqual(
+    leases.all().map(({ address }) => address),
+    [reply?.yiaddr],
+  );
+  assert.deepEqual(
+    sightings.map(({ serial }) => serial),
+    [PI4.serial],
+  );
+  await counted('offer', 1);
+});
+
+test('5,000 datagrams of garbage cost nobody a reply and few lines', async (t) => {
+  const { send, replied, counted, server, lines } = await start(t);
+  const garbage = [
+    (index: number) => PI4.bytes.subarray(0, index % 240),
+    (index: number) => PI4.bytes.with(236, index % 99), // another cookie
+    (index: number) => PI4.bytes.subarray(0, 244 + (index % 14)), // ends inside option 55
+    (index: number) => new Uint8Array(index % 1400).fill(index),
+  ];
+  let sent = 0;
+  for (let batch = 0; batch < 125; batch++) {
+    for (let index = batch * 40; index < (batch + 1) * 40; index++) {
+      send(garbage[index % garbage.length]?.(index) ?? new Uint8Array());
+      sent++;
+    }
+    if (batch === 0 || batch === 60) {
+      send(laptop(batch / 60));
+      sent++;
+    }
+    await counted('received', sent);
+  }
+  send(PI4.bytes);
+  await replied(3);
+  const { malformed, internalError, offer } = server.counters();
+  assert.deepEqual({ malformed, internalError, offer }, { malformed: 5000, internalError: 0, offer: 3 });
+  assert.equal(lines.filter((line) => line.startsWith('DHCP_MALFORMED')).length, 1);
+});
+
+test('what waits for a slow disk is bounded', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { send, counted, server } = await start(t, { commit: () => promise });
+  for (let sent = 1; sent <= 1040; sent++) {
+    send(PI4.bytes);
+    if (sent % 40 === 0) await counted('received', sent);
+  }
+  resolve();
+  assert.equal(server.counters().overload, 1040 - 1024);
+});
+
+test('no reply leaves before its lease is durable', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { send, replied, replies } = await start(t, { commit: () => promise });
+  send(PI4.bytes);
+  await sleep(50);
+  assert.equal(replies.length, 0);
+  resolve();
+  await replied(1);
+});
+
+test('clients that ask while the disk is busy get different addresses', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const leases = new MemoryLeases();
+  const commit = (changes: readonly LeaseChange[]) => {
+    leases.apply(changes);
+    return promise;
+  };
+  const { send, replied, counted } = await start(t, { leases, commit });
+  for (let number = 0; number < 9; number++) send(laptop(number));
+  await counted('received', 9);
+  resolve();
+  const addresses = (await replied(9)).map(({ yiaddr }) => yiaddr);
+  assert.equal(new Set(addresses).size, 9);
+});
+
+test('a full disk: no reply, a line and a count; answers again when there is room', async (t) => {
+  let isFull = true;
+  const commit = async () => {
+    if (isFull) throw new Error('ENOSPC: no space left on device');
+  };
+  const { send, replied, replies, counted, lines } = await start(t, { commit });
+  send(PI4.bytes);
+  await counted('commitFailed', 1);
+  await sleep(20);
+  assert.equal(replies.length, 0);
+  assert.match(lines.join(), /^DHCP_COMMIT_FAILED the lease could not be stored.*ENOSPC/);
+  isFull = false;
+  send(PI4.bytes);
+  await replied(1);
+});
+
+test('the reply to a 3B mask ROM waits a second, and nobody waits with it', async (t) => {
+  const { send, replied } = await start(t);
+  const asked = performance.now();
+  send(ROM3.bytes);
+  send(PI4.bytes);
+  const [first] = await replied(1);
+  assert.equal(first?.chaddr, PI4.mac);
+  assert.ok(performance.now() - asked < 500);
+  const second = (await replied(2))[1];
+  assert.equal(second?.chaddr, ROM3.mac);
+  assert.ok(performance.now() - asked >= 990);
+});
+
+test('stopping drops a delayed reply and closes the sockets', async (t) => {
+  const { send, replies, server, socket, leases } = await start(t);
+  send(ROM3.bytes);
+  while (leases.all().length === 0) await sleep(2);
+  const before = performance.now();
+  await server.stop();
+  assert.ok(performance.now() - before < 500);
+  assert.throws(() => socket.address());
+  assert.equal(replies.length, 0);
+});
+
+test('errors of a socket and of sending are counted and told, and do not end the service', async (t) => {
+  let isDown = true;
+  const sent: Uint8Array[] = [];
+  const send = async (_socket: dgram.Socket, bytes: Uint8Array) => {
+    if (isDown) throw new Error('ENETDOWN');
+    sent.push(bytes);
+  };
+  const world = await start(t, { send });
+  world.socket.emit('error', new Error('recvmsg ENETDOWN'));
+  world.send(PI4.bytes);
+  await world.counted('sendFailed', 1);
+  await world.counted('socketError', 1);
+  await world.counted('offer', 0);
+  assert.equal(world.lines.length, 2);
+  isDown = false;
+  world.send(PI4.bytes);
+  await world.counted('offer', 1);
+  assert.equal(sent.length, 1);
+});

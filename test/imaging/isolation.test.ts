@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { isolated } from '../../src/imaging/isolation.ts';
+
+/** Ids of the processes whose command line holds `word`. */
+async function processesWith(word: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return pids.filter((_, index) => lines[index]?.includes(word));
+}
+
+async function waitFor(condition: () => Promise<boolean>, what: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await condition()) return;
+    await setTimeout(50);
+  }
+  assert.fail(`${what} within 5 s`);
+}
+
+describe('isolated', { skip: process.geteuid?.() !== 0 && 'only root may make namespaces' }, () => {
+  it('leaves neither process nor mount when the builder is killed', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'netboot-isolation-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const [program, args] = isolated('probe');
+    const namespaces = args.slice(0, args.indexOf('sh'));
+    const marker = `netboot-marker-${crypto.randomUUID()}`;
+    // The step, its grandchild and a daemon that left its session.
+    const step = `mount -t tmpfs tmpfs ${folder}; touch ${folder}/mounted
+      setsid sh -c 'sleep 60; : ${marker}' & sh -c 'sleep 60; : ${marker}'`;
+    const argv = JSON.stringify([...namespaces, 'sh', '-c', step]);
+    const builder = spawn(process.execPath, [
+      '--eval',
+      `require('node:child_process').spawn(${JSON.stringify(program)}, ${argv}); setInterval(() => {}, 1000)`,
+    ]);
+    t.after(() => builder.kill('SIGKILL'));
+    // The builder, unshare, the step and its two children all have the marker in their arguments.
+    await waitFor(async () => (await processesWith(marker)).length >= 5, 'the step runs');
+    assert.deepEqual(await readdir(folder), [], 'its mount is its own');
+
+    builder.kill('SIGKILL');
+    await once(builder, 'exit');
+    await waitFor(async () => (await processesWith(marker)).length === 0, 'all of it is gone');
+    assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(folder));
+  });
+});

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import type { NodesAnswer } from '../../src/api/schemas.ts';
+
+export const REPOSITORY = resolve(import.meta.dirname, '../..');
+const NETBOOT = join(REPOSITORY, 'scripts/netboot');
+
+/** Sealed generations outlive a test run: a cold build takes many minutes. Empty, the tests build it. */
+const GENERATIONS = process.env.NETBOOT_TEST_GENERATIONS ?? '/var/cache/netboot/generations';
+
+/** Calls `attempt` until it succeeds. @throws its last error when the time is over. */
+export async function eventually<T>(withinMs: number, attempt: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + withinMs; ; await sleep(500)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+  }
+}
+
+/**
+ * An appliance as a user has it: `netboot serve` in a rack of its own, told what to do by the `netboot` command.
+ * Everything it makes is gone after `remove`.
+ */
+export class Appliance {
+  readonly rack: string;
+  readonly folder: string;
+  readonly configFile: string;
+  #service: ChildProcess | undefined;
+
+  private constructor(rack: string, folder: string) {
+    this.rack = rack;
+    this.folder = folder;
+    this.configFile = join(folder, 'netboot.yaml');
+  }
+
+  /**
+   * @param interfaceSettings of the interface br0, in YAML: `dhcp: proxy`.
+   * @param nfs `nfs.server`; `auto` unless told.
+   */
+  static async make(name: string, interfaceSettings: string, { nfs = 'auto' } = {}): Promise<Appliance> {
+    const folder = await mkdtemp(join(tmpdir(), `netboot-${name}-`));
+    const appliance = new Appliance(`${name}-${process.pid}`, folder);
+    const config = [
+      `interfaces: { br0: { ${interfaceSettings} } }`,
+      `nfs: { server: ${nfs}, exports: ${folder}/exports }`,
+      `paths: { state: ${folder}/state, images: ${REPOSITORY}/images, generations: ${GENERATIONS} }`,
+      `api: { socket: ${folder}/api.sock }`,
+    ];
+    await writeFile(appliance.configFile, `${config.join('\n')}\n`);
+    await mkdir(GENERATIONS, { recursive: true });
+    await execa(NETBOOT, ['sim', 'rack-up', appliance.rack]);
+    return appliance;
+  }
+
+  get logFile(): string {
+    return join(this.folder, 'service.log');
+  }
+
+  log(): Promise<string> {
+    return readFile(this.logFile, 'utf8');
+  }
+
+  /** Starts the service and waits until it answers. */
+  async start(): Promise<void> {
+    const argv = ['netns', 'exec', `nb-${this.rack}`, NETBOOT, '--config', this.configFile, 'serve'];
+    const env = { ...process.env, NETBOOT_LOG: 'debug' };
+    const service = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    const log = createWriteStream(this.logFile, { flags: 'a' });
+    service.stdout.pipe(log, { end: false });
+    service.stderr.pipe(log, { end: false });
+    this.#service = service;
+    await eventually(30_000, async () => {
+      if (service.exitCode !== null)
+        throw new Error(`the service ended with ${service.exitCode}:\n${await this.log()}`);
+      await this.netboot('status');
+    });
+  }
+
+  /** The process id of the service: `ip netns exec` and the script replace themselves by it. */
+  get pid(): number {
+    const pid = this.#service?.pid;
+    if (pid === undefined) throw new Error('the service does not run');
+    return pid;
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const service = this.#service;
+    this.#service = undefined;
+    if (!service || service.exitCode !== null) return service?.exitCode ?? null;
+    const ended = once(service, 'exit');
+    service.kill(signal);
+    await ended;
+    return service.exitCode;
+  }
+
+  /** Runs the command line; gives its output. @throws with what it said when it fails. */
+  async netboot(...args: string[]): Promise<string> {
+    const { stdout } = await execa(NETBOOT, ['--config', this.configFile, ...args], { all: true });
+    return stdout;
+  }
+
+  async nodes(): Promise<NodesAnswer> {
+    return JSON.parse(await this.netboot('nodes', '--json')) as NodesAnswer;
+  }
+
+  /** The address of a node, once it has one. */
+  addressOf(name: string): Promise<string> {
+    return eventually(60_000, async () => {
+      const node = (await this.nodes()).nodes.find((candidate) => candidate.name === name);
+      if (!node?.ip) throw new Error(`node ${name} has no address`);
+      return node.ip;
+    });
+  }
+
+  /** Runs a program in the rack's network, beside the appliance. */
+  async inRack(program: string, ...args: string[]): Promise<string> {
+    const { stdout } = await execa('ip', ['netns', 'exec', `nb-${this.rack}`, program, ...args]);
+    return stdout;
+  }
+
+  /** The page a node's nginx serves on port 8000. */
+  page(address: string): Promise<string> {
+    return this.inRack(
+      'curl',
+      '--silent',
+      '--show-error',
+      '--fail',
+      '--max-time',
+      '5',
+      `http://${address}:8000/`,
+    );
+  }
+
+  async writePage(text: string): Promise<void> {
+    await writeFile(join(this.folder, 'exports/www/html/index.html'), text);
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await execa(NETBOOT, ['sim', 'rack-down', this.rack]);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
