@@ -33,7 +33,7 @@ command -v npm > /dev/null || fail "npm is missing. Install Node 20 or newer wit
 
 say "Programs"
 scripts/need.sh serve build lab
-[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund
+[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund --loglevel=error
 echo "all there"
 
 take_down # what an interrupted run or an earlier --keep left

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund
+[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund --loglevel=error
 npm run --silent check
 if [ "${1-}" = --quick ]; then
   exec npm test
