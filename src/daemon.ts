@@ -33,6 +33,9 @@ import { startTftpServer } from './tftp/server.ts';
 /** How often the interfaces are looked at: their addresses may change under us. */
 const INTERFACE_CHECK_MS = 10_000;
 
+/** Where DHCP listens, by `dhcp` of an interface. */
+const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
+
 /**
  * The composition root: configuration → store → engines → servers. Starts everything or nothing, and stops
  * what it started in the reverse order.
@@ -43,13 +46,25 @@ export async function serve(config: Config): Promise<void> {
   const startedAt = new Date().toISOString();
   const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
 
+  // First what can refuse and leaves nothing behind, then the state.
+  const exporter = parts.adopt(await openOwnExporter(config, log), (opened) => opened.stop());
+  await clearUnixSocket(config.api.socket);
+  const listen = async <Port extends number>(name: string, port: Port) => ({
+    interface: name,
+    port,
+    socket: parts.adopt(await openUdp({ interface: name, port }), closeOnce),
+  });
+  // One after the other: a port that is refused must leave none behind that is still being opened.
+  const dhcpPorts = [...networks.values()].flatMap(({ interface: name, dhcp }) =>
+    PORTS[dhcp].map((port) => ({ name, port })),
+  );
+  const dhcpSockets = await Array.fromAsync(dhcpPorts, ({ name, port }) => listen(name, port));
+  const tftpSockets = await Array.fromAsync(networks.keys(), (name) => listen(name, config.tftp.port));
+
   await makeStateFolder(config.paths.state);
   const store = parts.adopt(new SqliteStore(join(config.paths.state, 'state.db')), (opened) =>
     opened.close(),
   );
-  await clearUnixSocket(config.api.socket);
-
-  const exporter = parts.adopt(await openOwnExporter(config, log), (opened) => opened.stop());
   const fleet = await Fleet.open(
     {
       store,
@@ -65,20 +80,9 @@ export async function serve(config: Config): Promise<void> {
 
   const macOf = async (address: Ipv4) => fleet.leases.byAddress(address)?.mac ?? neighbourMac(address);
   const openFile = createOpenBootFile({ view: () => fleet.view(), macOf, plainRoot: config.tftp.root, log });
-  const listen = async <Port extends number>(name: string, port: Port) => ({
-    interface: name,
-    port,
-    socket: parts.adopt(await openUdp({ interface: name, port }), closeOnce),
-  });
-
-  const answering = [...networks.values()].filter((network) => network.dhcp !== 'off');
-  const dhcpSockets = answering.flatMap(({ interface: name, dhcp }) => [
-    listen(name, 67 as const),
-    ...(dhcp === 'proxy' ? [listen(name, 4011 as const)] : []),
-  ]);
   const dhcp = parts.adopt(
     startDhcpServer({
-      sockets: await Promise.all(dhcpSockets),
+      sockets: dhcpSockets,
       view: () => fleet.view(),
       leases: fleet.leases,
       commit: (changes) => fleet.leases.commit(changes),
@@ -90,7 +94,7 @@ export async function serve(config: Config): Promise<void> {
   );
   const tftp = parts.adopt(
     startTftpServer({
-      listeners: await Promise.all([...networks.keys()].map((name) => listen(name, config.tftp.port))),
+      listeners: tftpSockets,
       openTransferSocket: (name) => openUdp({ interface: name, port: 0, ...ownAddress(fleet, name) }),
       openFile,
       log,

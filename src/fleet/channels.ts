@@ -52,23 +52,22 @@ export class Channels {
   }
 
   /** @throws Refusal when there is no such generation of that image. */
-  async publish(image: string, id: string): Promise<number> {
+  find(image: string, id: string): StoredGeneration {
     const generation = this.#generations.get(id);
-    if (generation?.image !== image) {
-      const ids = this.generations().flatMap((candidate) =>
-        candidate.image === image ? [candidate.id] : [],
-      );
-      throw new Refusal(
-        `There is no generation "${id}" of image "${image}"`,
-        `Sealed ones: ${ids.join(', ') || 'none'}.`,
-      );
-    }
-    const key = `${PREFIX}${image}`;
+    if (generation?.image === image) return generation;
+    const ids = this.generations().flatMap((candidate) => (candidate.image === image ? [candidate.id] : []));
+    throw new Refusal(
+      `There is no generation "${id}" of image "${image}"`,
+      `Sealed ones: ${ids.join(', ') || 'none'}.`,
+    );
+  }
+
+  /** Resolves with the store's revision when the pointer has durably moved. */
+  publish({ id, image }: StoredGeneration): Promise<number> {
     const before = this.#channels().get(image);
-    const previous = before ? [before.generation, ...before.previous].filter((other) => other !== id) : [];
-    return this.#store.transact({
-      writes: [{ kind: 'put', key, value: { generation: id, previous: [...new Set(previous)] } }],
-    });
+    const earlier = before ? [before.generation, ...before.previous] : [];
+    const value = { generation: id, previous: [...new Set(earlier)].filter((other) => other !== id) };
+    return this.#store.transact({ writes: [{ kind: 'put', key: `${PREFIX}${image}`, value }] });
   }
 
   #channels(): Map<string, z.output<typeof channelSchema>> {

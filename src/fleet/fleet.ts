@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import type { BootView } from '../model/boot-view.ts';
+import { type BootView, rootExportPath } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Log } from '../model/log.ts';
@@ -171,16 +171,18 @@ export class Fleet {
   }
 
   /**
-   * Points the image's channel at a sealed generation: boot tree, root and command line change together.
-   * Resolves when the root is exported as well.
+   * Points the image's channel at a sealed generation: boot tree, root and command line change together, and only
+   * once the root is exported.
+   * @throws Refusal when there is no such generation or its root cannot be exported: then nothing has changed.
    */
   publish(image: string, generationId: string): Promise<{ revision: number }> {
     return this.#serialised(async () => {
       const { generations } = await this.#ports.readGenerations();
       this.channels.know(generations);
-      const revision = await this.channels.publish(image, generationId);
+      const generation = this.channels.find(image, generationId);
+      await this.#export(generation);
+      const revision = await this.channels.publish(generation);
       this.#show(this.#nodes, revision);
-      await this.reconcileExports();
       return { revision };
     });
   }
@@ -195,6 +197,19 @@ export class Fleet {
   /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */
   async reconcileExports(): Promise<void> {
     await this.#ports.exporter.apply(desiredExports(this.#view, this.channels.superseded()));
+  }
+
+  async #export(generation: StoredGeneration): Promise<void> {
+    const { exporter } = this.#ports;
+    const path = rootExportPath(this.#view.exportsFolder, generation.id);
+    await exporter.apply(desiredExports(this.#view, [...this.channels.superseded(), generation]));
+    const problem = exporter.state().exports.find((entry) => entry.path === path)?.problem;
+    if (problem === undefined) return;
+    await this.reconcileExports();
+    throw new Refusal(
+      `The root of ${generation.id} cannot be exported: ${problem}`,
+      'It is not published; mend that and publish it again: netboot build-image',
+    );
   }
 
   async #putNode(node: Node): Promise<{ node: Node; revision: number }> {

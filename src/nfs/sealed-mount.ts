@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError, Refusal, type Run } from '../model/command.ts';
 import { readIfThere } from './durable-file.ts';
@@ -17,17 +16,13 @@ export async function mountSealed(run: Run, squashfs: string, path: string): Pro
     const name = `loop${loopNumber(path, attempt)}`;
     const device = `/dev/${name}`;
     const backing = (await readIfThere(`/sys/block/${name}/loop/backing_file`))?.trim();
-    if (backing === undefined) {
-      await makeLoopDevice(run, name, squashfs);
-      await run('mount', ['-t', 'squashfs', '-o', `${OPTIONS},loop=${device}`, squashfs, path]);
-      return;
-    }
-    if (generationFile(backing) === generationFile(squashfs)) {
-      await run('mount', ['-t', 'squashfs', '-o', OPTIONS, device, path]);
-      // In use, it is only marked to be let go with its last mount: one that a kill left attached is, too.
-      await run('losetup', ['--detach', device]);
-      return;
-    }
+    if (backing !== undefined && generationFile(backing) !== generationFile(squashfs)) continue;
+    // Not by mount's own loop=, which refuses a file that another appliance of this machine has on its device.
+    if (backing === undefined) await run('losetup', ['--read-only', device, squashfs]);
+    await run('mount', ['-t', 'squashfs', '-o', OPTIONS, device, path]);
+    // In use, it is only marked to be let go with its last mount: one that a kill left attached is, too.
+    await run('losetup', ['--detach', device]);
+    return;
   }
   throw new Refusal(
     `No loop device is free for ${path}`,
@@ -37,16 +32,6 @@ export async function mountSealed(run: Run, squashfs: string, path: string): Pro
 
 /** `<generation>/root.squashfs`: generations are named by their content, so equal names are equal bytes. */
 const generationFile = (path: string): string => path.split('/').slice(-2).join('/');
-
-/** Loop devices of such numbers come into being by being used; attaching and detaching leaves an empty one. */
-async function makeLoopDevice(run: Run, name: string, squashfs: string): Promise<void> {
-  try {
-    await access(`/sys/block/${name}`);
-  } catch {
-    await run('losetup', ['--read-only', `/dev/${name}`, squashfs]);
-    await run('losetup', ['--detach', `/dev/${name}`]);
-  }
-}
 
 /** Unmounts; a server that is still closing what it had open there gets a second, then it is detached lazily. */
 export async function unmount(run: Run, path: string): Promise<void> {

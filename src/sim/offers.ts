@@ -50,8 +50,14 @@ function tellsBoot(stage: DhcpStage, reply: HeardReply): boolean {
     case '3b+ ROM':
       return text.includes(BOOT_TEXT);
     case 'bootcode.bin':
-      // raspberrypi/firmware#1699 and #871: an address to fetch from is as good as the text.
-      return text.includes(BOOT_TEXT) || tftpOption(reply) !== undefined || siaddrOf(reply) !== undefined;
+      // raspberrypi/firmware#1699 and #871: an address to fetch from is as good as the text. Not a siaddr that names
+      // its sender: routers write that by default (dnsmasq), and beside one the Pi waits for "the pxe boot info"
+      // (raspberrypi/documentation#395).
+      return (
+        text.includes(BOOT_TEXT) ||
+        tftpOption(reply) !== undefined ||
+        ![undefined, reply.source].includes(siaddrOf(reply))
+      );
     case 'EEPROM':
       // Option 66 counts in an ordinary OFFER; a proxy has to send the text (raspberrypi/rpi-eeprom#182).
       // siaddr alone was not enough (tinkerbell/smee#23).

@@ -39,13 +39,17 @@ describe('the fleet', () => {
   let applied: string[][];
   let fleet: Fleet;
   let sealed: StoredGeneration[];
+  /** Export path → why it cannot be exported. */
+  let problems: Map<string, string>;
 
   const open = () => {
     const exporter = {
       kind: 'none' as const,
       apply: async (desired: ReadonlyArray<{ path: string }>) =>
         void applied.push(desired.map(({ path }) => path)),
-      state: () => ({ exports: [] }),
+      state: () => ({
+        exports: [...problems].map(([path, problem]) => ({ path, clients: [], options: [], problem })),
+      }),
       stop: async () => {},
     };
     const readGenerations = async () => ({ generations: sealed, problems: [] });
@@ -59,6 +63,7 @@ describe('the fleet', () => {
     store = new MemoryStore();
     applied = [];
     sealed = [OLD, NEW];
+    problems = new Map();
     fleet = await open();
   });
 
@@ -143,6 +148,17 @@ describe('the fleet', () => {
     assert.equal(fleet.view().published.get('web')?.id, NEW.id);
     const roots = applied.at(-1)?.filter((path) => path.includes('/images/'));
     assert.deepEqual(roots?.sort(), [`/exports/images/${OLD.id}`, `/exports/images/${NEW.id}`]);
+  });
+
+  it('does not move the channel to a root that cannot be exported', async () => {
+    await fleet.publish('web', OLD.id);
+    problems.set(`/exports/images/${NEW.id}`, 'no loop device');
+    await assert.rejects(
+      fleet.publish('web', NEW.id),
+      /root of web-000000000002 cannot be exported: no loop device/,
+    );
+    assert.equal(fleet.view().published.get('web')?.id, OLD.id);
+    assert.ok(!applied.at(-1)?.includes(`/exports/images/${NEW.id}`));
   });
 
   it('refuses to publish what is not sealed', async () => {

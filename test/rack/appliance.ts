@@ -7,12 +7,22 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { NodesAnswer } from '../../src/api/schemas.ts';
+import { callApi } from '../../src/cli/client.ts';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
-const NETBOOT = join(REPOSITORY, 'scripts/netboot');
+export const NETBOOT = join(REPOSITORY, 'scripts/netboot');
 
 /** Sealed generations outlive a test run: a cold build takes many minutes. Empty, the tests build it. */
 const GENERATIONS = process.env.NETBOOT_TEST_GENERATIONS ?? '/var/cache/netboot/generations';
+
+export interface ApplianceOptions {
+  /** `nfs.server`; `auto` unless told. */
+  readonly nfs?: string;
+  /** A folder of sealed generations of the test's own, below the appliance's. */
+  readonly generations?: string;
+  /** Further lines of the configuration, in YAML: `nodes: { unknown: ignore }`. */
+  readonly settings?: readonly string[];
+}
 
 /** Calls `attempt` until it succeeds. @throws its last error when the time is over. */
 export async function eventually<T>(withinMs: number, attempt: () => Promise<T>): Promise<T> {
@@ -23,6 +33,18 @@ export async function eventually<T>(withinMs: number, attempt: () => Promise<T>)
       if (Date.now() > until) throw error;
     }
   }
+}
+
+/** How a program ended. */
+export interface Attempt {
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `ip netns exec` gives each program a mount namespace of its own, so that nobody else sees what the prelude mounts. */
+function inRackArgv(rack: string, prelude: string, program: readonly string[]): string[] {
+  return ['netns', 'exec', `nb-${rack}`, 'sh', '-euc', `${prelude}\nexec "$@"`, 'sh', ...program];
 }
 
 /**
@@ -43,21 +65,30 @@ export class Appliance {
 
   /**
    * @param interfaceSettings of the interface br0, in YAML: `dhcp: proxy`.
-   * @param nfs `nfs.server`; `auto` unless told.
    */
-  static async make(name: string, interfaceSettings: string, { nfs = 'auto' } = {}): Promise<Appliance> {
+  static async make(
+    name: string,
+    interfaceSettings: string,
+    { nfs = 'auto', generations, settings = [] }: ApplianceOptions = {},
+  ): Promise<Appliance> {
     const folder = await mkdtemp(join(tmpdir(), `netboot-${name}-`));
     const appliance = new Appliance(`${name}-${process.pid}`, folder);
+    const generationsFolder = generations === undefined ? GENERATIONS : join(folder, generations);
     const config = [
       `interfaces: { br0: { ${interfaceSettings} } }`,
       `nfs: { server: ${nfs}, exports: ${folder}/exports }`,
-      `paths: { state: ${folder}/state, images: ${REPOSITORY}/images, generations: ${GENERATIONS} }`,
+      `paths: { state: ${folder}/state, images: ${REPOSITORY}/images, generations: ${generationsFolder} }`,
       `api: { socket: ${folder}/api.sock }`,
+      ...settings.map((line) => line.replaceAll('FOLDER', folder)),
     ];
     await writeFile(appliance.configFile, `${config.join('\n')}\n`);
-    await mkdir(GENERATIONS, { recursive: true });
+    await mkdir(generationsFolder, { recursive: true });
     await execa(NETBOOT, ['sim', 'rack-up', appliance.rack]);
     return appliance;
+  }
+
+  get socket(): string {
+    return join(this.folder, 'api.sock');
   }
 
   get logFile(): string {
@@ -68,9 +99,12 @@ export class Appliance {
     return readFile(this.logFile, 'utf8');
   }
 
-  /** Starts the service and waits until it answers. */
-  async start(): Promise<void> {
-    const argv = ['netns', 'exec', `nb-${this.rack}`, NETBOOT, '--config', this.configFile, 'serve'];
+  /**
+   * Starts the service and waits until it answers.
+   * @param prelude shell commands before it, in the mount namespace that is its alone.
+   */
+  async start({ prelude = '' } = {}): Promise<void> {
+    const argv = inRackArgv(this.rack, prelude, [NETBOOT, '--config', this.configFile, 'serve']);
     const env = { ...process.env, NETBOOT_LOG: 'debug' };
     const service = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const log = createWriteStream(this.logFile, { flags: 'a' });
@@ -99,6 +133,21 @@ export class Appliance {
     service.kill(signal);
     await ended;
     return service.exitCode;
+  }
+
+  /**
+   * Runs the command line in the rack to its end, however that is; one that runs on is ended after 20 s.
+   * @param prelude as in {@link start}.
+   */
+  async attempt(args: readonly string[], { prelude = '' } = {}): Promise<Attempt> {
+    const argv = inRackArgv(this.rack, prelude, [NETBOOT, ...args]);
+    const { exitCode, stdout, stderr } = await execa('ip', argv, { reject: false, timeout: 20_000 });
+    return { exitCode, stdout, stderr };
+  }
+
+  /** Has image `web` stand for this sealed generation. */
+  publish(generation: string): Promise<unknown> {
+    return callApi(this.socket, 'POST', '/v1/images/web/publish', { generation });
   }
 
   /** Runs the command line; gives its output. @throws with what it said when it fails. */

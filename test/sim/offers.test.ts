@@ -155,6 +155,12 @@ const cases: { name: string; stage: DhcpStage; heard: HeardReply[]; expect: Ipv4
     heard: [ip({ siaddr: OTHER })],
     expect: OTHER,
   },
+  {
+    name: 'bootcode.bin: a router that names itself in siaddr keeps it waiting for the proxy',
+    stage: 'bootcode.bin',
+    heard: [ip({ siaddr: ROUTER }), proxy({ siaddr: PROXY })],
+    expect: PROXY,
+  },
 ];
 
 for (const { name, stage, heard, expect } of cases) {

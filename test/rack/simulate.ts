@@ -1,0 +1,28 @@
+import { execa } from 'execa';
+import { type Appliance, NETBOOT } from './appliance.ts';
+
+/** What a virtual Pi without `--boot` came to. */
+export interface Boot {
+  /** The firmware had all that it starts a kernel with. */
+  readonly isKernelServed: boolean;
+  /** All it said, line by line. */
+  readonly transcript: string;
+  /** The paths it asked for, in order. */
+  readonly asked: readonly string[];
+  /** The same for its DHCP: DISCOVER, OFFER, REQUEST, ACK. */
+  readonly verbs: readonly string[];
+}
+
+/** Powers on a virtual Pi as `netboot sim` does, until its firmware hands over or gives up. */
+export async function powerOn(appliance: Appliance, model: string, ...options: string[]): Promise<Boot> {
+  const argv = ['sim', ...model.split(' '), '--rack', appliance.rack, ...options];
+  const { all } = await execa(NETBOOT, argv, { all: true, reject: false, timeout: 120_000 });
+  return {
+    isKernelServed: /── kernel served: /.test(all),
+    transcript: all,
+    asked: [...all.matchAll(/ RRQ +(\S+) →/g)].map(([, path]) => path as string),
+    verbs: [...all.matchAll(/^pi\S+ \S+ {2}(DISCOVER|OFFER|REQUEST|ACK|NAK|\(no ACK\)) /gm)].map(
+      ([, verb]) => verb as string,
+    ),
+  };
+}
