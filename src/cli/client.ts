@@ -1,14 +1,17 @@
 import { request } from 'node:http';
+import type { Command } from 'commander';
 import type { Problem } from '../api/schemas.ts';
 import { Refusal } from '../model/command.ts';
+import { loadConfig } from './config-file.ts';
 
-/** One call of the service's API over its unix socket. @throws Refusal with the service's own words. */
+/** One call of the service's API, over the socket that the configuration names. @throws ServiceRefusal with its words. */
 export function callApi<Answer>(
-  socketPath: string,
+  program: Command,
   method: string,
   path: string,
   body?: unknown,
 ): Promise<Answer> {
+  const socketPath = loadConfig(program).api.socket;
   const payload = body === undefined ? undefined : JSON.stringify(body);
   const headers = payload
     ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { type Config, parseConfig } from '../config.ts';
 import { Refusal } from '../model/command.ts';
 
-export const DEFAULT_CONFIG = '/etc/netboot/netboot.yaml';
+const DEFAULT_CONFIG = '/etc/netboot/netboot.yaml';
 
 /** Reads `--config`, else NETBOOT_CONFIG, else the default place. @throws Refusal: missing, unreadable or wrong. */
-export function loadConfig(option: string | undefined): Config {
-  const file = option ?? process.env.NETBOOT_CONFIG ?? DEFAULT_CONFIG;
+export function loadConfig(program: Command): Config {
+  const file = program.opts<{ config?: string }>().config ?? process.env.NETBOOT_CONFIG ?? DEFAULT_CONFIG;
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

@@ -12,8 +12,8 @@ export function addImageCommands(program: Command): void {
     .option('--force', 'build although nothing of the recipe changed, to take newer packages')
     .option('--verbose', 'show all that the build prints')
     .action(async (name: string, { force, verbose }: { force?: boolean; verbose?: boolean }) => {
-      const { paths, api } = loadConfig(program.opts<{ config?: string }>().config);
-      await callApi(api.socket, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
+      const { paths } = loadConfig(program);
+      await callApi(program, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
       const { run } = await import('../host/run.ts');
       const { buildImage } = await import('../imaging/build.ts');
       const stopping = new AbortController();
@@ -29,7 +29,7 @@ export function addImageCommands(program: Command): void {
         ...(force ? { force } : {}),
       });
       if (outcome === 'unchanged') console.log(`nothing to do: ${generation.id} is what the recipe makes`);
-      await callApi(api.socket, 'POST', `/v1/images/${name}/publish`, { generation: generation.id });
+      await callApi(program, 'POST', `/v1/images/${name}/publish`, { generation: generation.id });
       const bootBytes = Object.values(generation.boot.files).reduce((sum, file) => sum + file.size, 0);
       const sizes = `root ${formatBytes(generation.root.size)}, boot tree ${formatBytes(bootBytes)}`;
       console.log(`published ${generation.id} (${sizes}): nodes that boot from now on run it`);

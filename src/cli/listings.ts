@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import type { ExportStatus, ImageStatus, LeaseStatus, StatusAnswer } from '../api/schemas.ts';
 import { callApi } from './client.ts';
-import { loadConfig } from './config-file.ts';
 import { formatBytes, formatTable } from './table.ts';
 
 export function addListCommands(program: Command): void {
@@ -17,8 +16,7 @@ export function addListCommands(program: Command): void {
       .description(description)
       .option('--json', 'for scripts')
       .action(async ({ json }: { json?: boolean }) => {
-        const { api } = loadConfig(program.opts<{ config?: string }>().config);
-        const answer = await callApi<Answer>(api.socket, 'GET', path);
+        const answer = await callApi<Answer>(program, 'GET', path);
         console.log(json ? JSON.stringify(answer, null, 2) : format(answer));
       });
   };

@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import type { NodeAnswer, NodeStatus, NodesAnswer } from '../api/schemas.ts';
 import { parseSerial } from '../net/serial.ts';
 import { callApi } from './client.ts';
-import { loadConfig } from './config-file.ts';
 import { formatTable } from './table.ts';
 
 interface NodeOptions {
@@ -15,7 +14,7 @@ interface NodeOptions {
 
 export function addNodeCommands(program: Command): void {
   const call = <Answer>(method: string, path: string, body?: unknown): Promise<Answer> =>
-    callApi<Answer>(loadConfig(program.opts<{ config?: string }>().config).api.socket, method, path, body);
+    callApi<Answer>(program, method, path, body);
 
   withNodeOptions(program.command('add-node <serial>'))
     .description('serve the Pi with this serial number from now on; nothing restarts')

@@ -116,8 +116,8 @@ async function makeNamespace(run: Run, namespace: string): Promise<void> {
 
 async function removeNamespace(run: Run, namespace: string): Promise<void> {
   if (!(await listNamespaces(run)).includes(namespace)) return;
-  await endProcesses(run, namespace);
   try {
+    await endProcesses(run, namespace);
     await run('ip', ['netns', 'delete', namespace]);
   } catch (error) {
     if ((await listNamespaces(run)).includes(namespace)) throw error; // else its own Pi was quicker
