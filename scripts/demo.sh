@@ -20,6 +20,7 @@ seconds_since() { echo $(($(date +%s) - $1)); }
 take_down() {
   [ ! -x node_modules/.bin/node ] || scripts/netboot sim rack-down $rack > /dev/null
   rm -rf "$folder"
+  rmdir /exports 2> /dev/null || true # only when it is empty
 }
 
 case ${1-} in
@@ -41,14 +42,12 @@ trap '[ $keep = kept ] || take_down' EXIT
 trap 'exit 130' INT TERM
 
 say "The rack: a bridge and the appliance, in the network namespace nb-$rack"
-mkdir -p "$folder" "$generations"
+mkdir -p "$folder/exports" "$generations" /exports
 cat > "$folder/netboot.yaml" << EOF
 interfaces:
   br0:
     dhcp: full
     pool: 192.168.172.100-192.168.172.199
-nfs:
-  exports: $folder/exports
 paths:
   state: $folder/state
   images: $(pwd)/images
@@ -58,7 +57,10 @@ api:
 EOF
 scripts/netboot sim rack-up $rack
 started=$(date +%s)
-setsid ip netns exec nb-$rack scripts/netboot --config "$folder/netboot.yaml" serve > "$folder/service.log" 2>&1 &
+# Nodes mount /exports/www. "ip netns exec" gives a mount namespace of its own: there, that is a folder of the demo.
+# shellcheck disable=SC2016 # expanded by the inner shell
+setsid ip netns exec nb-$rack sh -euc 'mount --bind "$1/exports" /exports; exec scripts/netboot --config "$1/netboot.yaml" serve' \
+  sh "$folder" > "$folder/service.log" 2>&1 &
 service=$!
 until $netboot status > "$folder/status" 2>&1; do
   kill -0 $service 2> /dev/null || fail "the service did not start: $(tail -n 3 "$folder/service.log")"
