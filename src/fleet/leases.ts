@@ -1,5 +1,5 @@
 import type { Lease, LeaseChange, LeaseReader } from '../model/lease.ts';
-import type { Ipv4 } from '../net/ipv4.ts';
+import { type Ipv4, ipv4ToNumber } from '../net/ipv4.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Store, Write } from './store.ts';
 
@@ -28,8 +28,9 @@ export class LeaseTable implements LeaseReader {
     return this.#byMac.get(mac)?.get(network);
   }
 
+  /** In the order of their addresses. */
   all(): Lease[] {
-    return [...this.#byAddress.values()];
+    return [...this.#byAddress.values()].sort((a, b) => ipv4ToNumber(a.address) - ipv4ToNumber(b.address));
   }
 
   /** @throws what the store throws (disk full): then memory is as it was before, unless it was changed again since. */

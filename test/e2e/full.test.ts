@@ -45,9 +45,7 @@ describe('a diskless Pi boots to a web page', { timeout: 60 * 60_000 }, () => {
     assert.match(ids[0], /^[0-9a-f]{32}$/);
     assert.notEqual(ids[0], ids[1]);
     const keys = await Promise.all(
-      [one, two].map((pi) =>
-        pi.run('cat /run/ssh/ssh_host_ed25519_key.pub || cat /run/*/ssh_host_ed25519_key.pub'),
-      ),
+      [one, two].map((pi) => pi.run('cat /run/netboot/ssh/ssh_host_ed25519_key.pub')),
     );
     assert.notEqual(keys[0], keys[1]);
   });
