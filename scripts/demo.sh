@@ -18,7 +18,7 @@ fail() { echo "demo: $*" >&2; exit 1; }
 seconds_since() { echo $(($(date +%s) - $1)); }
 
 take_down() {
-  [ ! -x node_modules/.bin/node ] || scripts/netboot sim rack-down $rack > /dev/null
+  ! scripts/node --version > /dev/null 2>&1 || scripts/netboot sim rack-down $rack > /dev/null
   rm -rf "$folder"
   rmdir /exports 2> /dev/null || true # only when it is empty
 }
@@ -34,7 +34,7 @@ command -v npm > /dev/null || fail "npm is missing. Install Node 20 or newer wit
 
 say "Programs"
 scripts/need.sh serve build lab
-[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund --loglevel=error
+scripts/node --version > /dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error
 echo "all there"
 
 take_down # what an interrupted run or an earlier --keep left

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-[ -x node_modules/.bin/node ] || npm ci --no-audit --no-fund --loglevel=error
+scripts/node --version > /dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error
 npm run --silent check
 if [ "${1-}" = --quick ]; then
   exec npm test
@@ -15,5 +15,5 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 scripts/need.sh serve build lab test
-shellcheck scripts/*.sh scripts/netboot .ci/run
+shellcheck scripts/*.sh scripts/node scripts/netboot .ci/run
 npm run --silent test:all

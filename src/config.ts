@@ -1,9 +1,9 @@
 import { isAbsolute, join } from 'node:path';
-import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
-import { Refusal } from './model/command.ts';
+import { DEFAULT_SOCKET } from './model/api-socket.ts';
 import type { AddressRange } from './model/network.ts';
 import { ipv4Schema, nameSchema } from './model/node.ts';
+import { parseYaml } from './model/yaml-file.ts';
 import { ipv4ToNumber, parseIpv4 } from './net/ipv4.ts';
 
 const SECONDS_PER = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
@@ -50,16 +50,20 @@ const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path, be
 
 const listenSchema = z
   .string()
-  .regex(
-    /^(off|127\.\d{1,3}\.\d{1,3}\.\d{1,3}:\d{1,5})$/,
-    'write "off" or a loopback address and port as 127.0.0.1:8067 (there is no TLS yet)',
-  )
+  .refine((text) => {
+    const [host = '', port = ''] = text.split(':');
+    return (
+      text === 'off' || (parseIpv4(host)?.startsWith('127.') && /^[1-9]\d{0,4}$/.test(port) && +port < 65_536)
+    );
+  }, 'write "off" or a loopback address and port as 127.0.0.1:8067 (there is no TLS yet)')
   .default('off');
 
 /** The configuration file, section by section; the defaults are those a machine with one network wants. */
 export const configSchema = z.strictObject({
   interfaces: z
-    .record(z.string().regex(/^[^\s/]{1,15}$/, 'is no interface name'), interfaceSchema)
+    .record(z.string().regex(/^[^\s/]{1,15}$/, 'is no interface name'), interfaceSchema, {
+      error: 'name the interfaces to serve, for example "interfaces: { eth0: { dhcp: proxy } }"',
+    })
     .refine((value) => Object.keys(value).length > 0, 'name at least one interface to serve'),
   nodes: z
     .strictObject({
@@ -85,9 +89,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .transform((paths) => ({ ...paths, generations: paths.generations ?? join(paths.state, 'generations') })),
-  api: z
-    .strictObject({ socket: absolutePath.default('/run/netboot/api.sock'), listen: listenSchema })
-    .prefault({}),
+  api: z.strictObject({ socket: absolutePath.default(DEFAULT_SOCKET), listen: listenSchema }).prefault({}),
   tftp: z
     .strictObject({ root: absolutePath.optional(), port: z.int().min(1).max(65_535).default(69) })
     .prefault({}),
@@ -101,70 +103,5 @@ export type Config = z.output<typeof configSchema>;
  * @throws Refusal with one line per mistake: `file:line: key: what is wrong and what would be right`.
  */
 export function parseConfig(text: string, file: string): Config {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [broken] = document.errors;
-  if (broken) {
-    throw mistake([`${file}:${lines.linePos(broken.pos[0]).line}: this is not YAML: ${broken.message}`]);
-  }
-  const result = configSchema.safeParse(document.toJS() ?? {});
-  if (result.success) return result.data;
-  const lineOf = (path: readonly PropertyKey[]): number => {
-    for (let depth = path.length; depth > 0; depth--) {
-      const offset = keyOffset(document.contents, path.slice(0, depth));
-      if (offset !== undefined) return lines.linePos(offset).line;
-    }
-    return 1;
-  };
-  throw mistake(
-    result.error.issues.flatMap((issue) => {
-      const found =
-        issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
-      return found.map((path) => `${file}:${lineOf(path)}: ${path.join('.')}: ${describe(issue, path)}`);
-    }),
-  );
-}
-
-function mistake(found: string[]): Refusal {
-  const [first, ...others] = found;
-  return new Refusal(`${first}`, ['Mend the configuration file.', ...others].join('\n'));
-}
-
-/** Where the key at the end of `path` stands in the file, in characters; `undefined` when it is not there. */
-function keyOffset(contents: YamlNode | null, path: readonly PropertyKey[]): number | undefined {
-  let node: unknown = contents;
-  let offset: number | undefined;
-  for (const part of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => String(item.key) === String(part));
-      if (!pair) return undefined;
-      offset = (pair.key as YamlNode).range?.[0];
-      node = pair.value;
-    } else {
-      break; // an index of a list: the list's own key is near enough
-    }
-  }
-  return offset;
-}
-
-const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': ['interfaces', 'nodes', 'nfs', 'paths', 'api', 'tftp'],
-  interfaces: ['dhcp', 'pool', 'router', 'dns', 'lease'],
-  nodes: ['unknown', 'defaultImage'],
-  nfs: ['server', 'exports'],
-  paths: ['state', 'images', 'generations'],
-  api: ['socket', 'listen'],
-  tftp: ['root', 'port'],
-};
-
-function describe(issue: z.core.$ZodIssue, path: readonly PropertyKey[]): string {
-  if (issue.code === 'unrecognized_keys') {
-    const known = KNOWN_KEYS[path.length < 2 ? '' : String(path[0])] ?? [];
-    return `there is no such key; the keys here are ${known.join(', ')}`;
-  }
-  if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
-  if (issue.code === 'invalid_type' && path.length === 1 && path[0] === 'interfaces') {
-    return 'name the interfaces to serve, for example "interfaces: { eth0: { dhcp: proxy } }"';
-  }
-  return issue.message;
+  return parseYaml(configSchema, text, file);
 }

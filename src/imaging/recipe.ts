@@ -1,9 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isAlias, isMap, isScalar, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
-import { Refusal } from '../model/command.ts';
 import { bootSettingsSchema, generationSchema } from '../model/generation.ts';
+import { parseYaml } from '../model/yaml-file.ts';
 
 const packageSchema = z
   .string()
@@ -37,53 +36,5 @@ export async function recipeNames(recipesFolder: string): Promise<string[]> {
 
 /** @throws Refusal with file, line, key and what would be right. */
 export function parseRecipe(text: string, file: string): Recipe {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const [broken] = document.errors;
-  if (broken) {
-    const { line } = lines.linePos(broken.pos[0]);
-    const [problem = ''] = broken.message.split('\n');
-    throw new Refusal(
-      `${file}:${line}: not YAML: ${problem.replace(/ at line \d+.*$/, '')}`,
-      'Mend that line',
-    );
-  }
-
-  const result = recipeSchema.safeParse(document.toJS() ?? {});
-  if (result.success) return result.data;
-
-  // A misspelt key is also a missing one; what is there to be seen is told first.
-  const { issues } = result.error;
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
-  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  const path = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])];
-  const { line } = lines.linePos(offsetOf(document.contents, path));
-  throw new Refusal(
-    `${file}:${line}: ${path.join('.') || 'the recipe'}: ${unknown === undefined ? issue?.message : 'there is no such key'}`,
-    unknown === undefined
-      ? 'See images/web/image.yaml for a recipe that is right'
-      : `Here may stand: ${keysAt(issue?.path ?? []).join(', ')}`,
-  );
-}
-
-/** Where the value at `path` stands in the text, or the nearest that encloses it when it is missing. */
-function offsetOf(root: YamlNode | null, path: readonly PropertyKey[]): number {
-  let node: YamlNode | null | undefined = root;
-  let offset = 0;
-  for (const key of path) {
-    if (isAlias(node) || !node || !('get' in node)) break;
-    const pair = isMap(node)
-      ? node.items.find((item) => isScalar(item.key) && item.key.value === key)
-      : undefined;
-    if (pair && isScalar(pair.key)) offset = pair.key.range?.[0] ?? offset;
-    node = node.get(key, true) as YamlNode | undefined;
-    if (!pair) offset = node?.range?.[0] ?? offset;
-  }
-  return offset;
-}
-
-function keysAt(path: readonly PropertyKey[]): string[] {
-  let schema: unknown = recipeSchema;
-  for (const key of path) schema = schema instanceof z.ZodObject ? schema.shape[key as string] : undefined;
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : ['target'];
+  return parseYaml(recipeSchema, text, file);
 }

@@ -4,20 +4,39 @@ import { describe, it } from 'node:test';
 import { parseRecipe } from '../../src/imaging/recipe.ts';
 import { Refusal } from '../../src/model/command.ts';
 
-const web = readFileSync(new URL('../../images/web/image.yaml', import.meta.url), 'utf8');
+const right = `# The first line is a comment.
+base:
+  debian: trixie
+  arch: arm64
+  components: [main, non-free-firmware]
+
+packages:
+  - linux-image-arm64
+  - nginx
+  - raspi-firmware
+  - zstd
+
+roles:
+  web:
+    target: web-cluster-node.target
+
+boot:
+  config:
+    - arm_64bit=1
+`;
 
 const mistakes: readonly { given: string; change: [from: string | RegExp, to: string]; expect: RegExp }[] = [
   {
     given: 'an unknown key at the top',
     change: ['packages:', 'package:'],
     expect:
-      /^image\.yaml:7: package: there is no such key\. Here may stand: base, mirror, packages, roles, boot$/,
+      /^image\.yaml:7: package: there is no such key; the keys here are base, mirror, packages, roles, boot$/m,
   },
   {
     given: 'an unknown key inside',
     change: ['  arch: arm64', '  architecture: arm64'],
     expect:
-      /^image\.yaml:4: base\.architecture: there is no such key\. Here may stand: debian, arch, components$/,
+      /^image\.yaml:4: base\.architecture: there is no such key; the keys here are debian, arch, components$/m,
   },
   {
     given: 'an architecture nobody builds',
@@ -38,7 +57,7 @@ const mistakes: readonly { given: string; change: [from: string | RegExp, to: st
   {
     given: 'a target that is no unit name',
     change: ['web-cluster-node.target', 'web-cluster-node'],
-    expect: /^image\.yaml:25: roles\.web\.target: /,
+    expect: /^image\.yaml:15: roles\.web\.target: /,
   },
   {
     given: 'a mirror that is no address',
@@ -48,14 +67,15 @@ const mistakes: readonly { given: string; change: [from: string | RegExp, to: st
   {
     given: 'broken YAML',
     change: ['[main, non-free-firmware]', '[main'],
-    expect: /^image\.yaml:\d+: not YAML: /,
+    expect: /^image\.yaml:\d+: this is not YAML: /,
   },
   { given: 'an empty file', change: [/[\s\S]*/, ''], expect: /^image\.yaml:1: base: / },
 ];
 
 describe('parseRecipe', () => {
   it('reads the web image', () => {
-    const recipe = parseRecipe(web, 'image.yaml');
+    const web = readFileSync(new URL('../../images/web/image.yaml', import.meta.url), 'utf8');
+    const recipe = parseRecipe(web, 'images/web/image.yaml');
     assert.deepEqual(recipe.base, {
       debian: 'trixie',
       arch: 'arm64',
@@ -67,8 +87,8 @@ describe('parseRecipe', () => {
 
   for (const { given, change, expect } of mistakes) {
     it(`refuses ${given}, naming file, line and key`, () => {
-      const text = web.replace(...change);
-      assert.notEqual(text, web);
+      const text = right.replace(...change);
+      assert.notEqual(text, right);
       assert.throws(
         () => parseRecipe(text, 'image.yaml'),
         (error) => error instanceof Refusal && expect.test(error.message),

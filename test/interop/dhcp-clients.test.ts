@@ -98,7 +98,7 @@ describe('foreign DHCP clients', { timeout: 120_000 }, () => {
     const npm = await host.run(
       'env',
       `NODE_PATH=${REPOSITORY}/node_modules`,
-      join(REPOSITORY, 'node_modules/.bin/node'),
+      join(REPOSITORY, 'scripts/node'),
       script,
     );
     const { yiaddr, options } = JSON.parse(npm) as { yiaddr: string; options: Record<string, unknown> };
