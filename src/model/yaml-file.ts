@@ -33,9 +33,8 @@ export function parseYaml<Schema extends z.ZodType>(
   throw refuse(file, mistakes);
 }
 
-function refuse(file: string, [first = '', ...others]: readonly string[]): Refusal {
-  return new Refusal(first, [`Mend ${file}.`, ...others].join('\n'));
-}
+const refuse = (file: string, mistakes: readonly string[]): Refusal =>
+  new Refusal(mistakes.join('\n'), `Mend ${file}.`);
 
 /** Where the key at the end of `path` stands in the text, in characters, or the nearest that encloses it. */
 function offsetOf(contents: unknown, path: readonly PropertyKey[]): number {
