@@ -4,6 +4,7 @@
 #   scripts/install.sh [--interface NAME] [--dhcp proxy|full]
 # An interface is served only when you name it here, or in /etc/netboot/netboot.yaml.
 set -eu
+umask 022
 cd "$(dirname "$0")/.."
 
 lib=/usr/lib/netboot
@@ -26,14 +27,25 @@ done
 command -v npm > /dev/null || fail "npm is missing. Install Node 20 or newer with npm: apt-get install npm"
 
 # The kernel's NFS server where the kernel has one, else NFS-Ganesha.
-if modprobe -n nfsd 2> /dev/null; then scripts/need.sh kernel-nfs build; else scripts/need.sh serve build; fi
+if modprobe -n nfsd 2> /dev/null; then
+  scripts/need.sh kernel-nfs build
+  systemctl enable --now nfs-server
+else
+  scripts/need.sh serve build
+fi
 
 echo "Installing to $lib"
 new=$lib.new
 rm -rf "$new"
 mkdir -p "$new"
-cp -a package.json package-lock.json .npmrc src scripts images README.md LICENSE "$new/"
-(cd "$new" && npm ci --omit=dev --no-audit --no-fund --silent)
+cp -r package.json package-lock.json .npmrc src scripts images README.md LICENSE "$new/"
+(cd "$new" && npm ci --omit=dev --no-audit --no-fund --silent) ||
+  fail "npm could not fetch what package-lock.json names. See: npm ci, in $PWD"
+# Root will run it: nobody else may write it, whoever owns the checkout.
+chown -R root:root "$new"
+chmod -R u=rwX,go=rX "$new"
+# npm takes the pinned Node for optional: before the installation that works is replaced, see that this one does.
+"$new/scripts/netboot" help > /dev/null || fail "the new installation does not start; the old one stays"
 rm -rf "$lib.old"
 [ ! -d $lib ] || mv $lib $lib.old
 mv "$new" $lib
@@ -43,7 +55,7 @@ ln -sf $lib/scripts/netboot /usr/bin/netboot
 mkdir -p /usr/share/netboot/images
 for image in images/*/; do
   rm -rf "/usr/share/netboot/$image"
-  cp -a "$image" "/usr/share/netboot/$image"
+  cp -a "$lib/$image" "/usr/share/netboot/$image"
 done
 
 install -m 644 systemd/netboot.sysusers /usr/lib/sysusers.d/netboot.conf

@@ -4,7 +4,8 @@
 #   need.sh build     building images
 #   need.sh lab       racks of virtual Pis
 #   need.sh test      foreign clients and servers for the tests
-# Freshly installed daemons are kept from starting: netboot starts what it needs, where it needs it.
+# Freshly installed daemons are kept from starting, now and at the next boot: netboot starts what it needs, where it
+# needs it.
 set -eu
 
 packages=
@@ -20,7 +21,7 @@ for group in "$@"; do
     lab) packages="$packages iproute2 util-linux qemu-system-arm curl" ;;
     test)
       packages="$packages tftp-hpa libnfs-utils dnsmasq-base isc-dhcp-client udhcpc openssh-client"
-      packages="$packages nfs-kernel-server tshark shellcheck systemd curl squashfs-tools procps"
+      packages="$packages nfs-kernel-server tshark shellcheck systemd systemd-container curl squashfs-tools procps"
       ;;
     *) echo "need.sh: no such group: $group" >&2; exit 2 ;;
   esac
@@ -53,3 +54,6 @@ if ! { apt-get -q update && apt-get -qy install --no-install-recommends $missing
   exit 1
 fi
 rm -f "$log"
+case $missing in
+  *nfs-ganesha*) [ ! -x /bin/systemctl ] || systemctl --quiet disable nfs-ganesha nfs-ganesha-lock ;;
+esac

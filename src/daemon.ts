@@ -2,6 +2,7 @@ import type { Socket } from 'node:dgram';
 import { access, constants, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { describeStatus } from './api/describe.ts';
 import { buildApi } from './api/server.ts';
@@ -14,6 +15,7 @@ import { interfaceAddresses } from './host/interfaces.ts';
 import { openLog } from './host/log.ts';
 import { neighbourMac } from './host/neighbours.ts';
 import { run } from './host/run.ts';
+import { stopSignal } from './host/stop-signal.ts';
 import { notifySystemd } from './host/systemd.ts';
 import { openUdp } from './host/udp.ts';
 import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
@@ -107,7 +109,7 @@ export async function serve(config: Config): Promise<void> {
     describeStatus(fleet, exporter, { version: packageJson.version, startedAt, counters: counters() });
   for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
     const api = parts.adopt(buildApi({ fleet, exporter, status, log }), (opened) => opened.close());
-    await api.listen(address);
+    await listenAt(api, address);
   }
   await restrictUnixSocket(config.api.socket);
 
@@ -115,7 +117,7 @@ export async function serve(config: Config): Promise<void> {
   parts.defer(() => clearInterval(watching));
   log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
   await notifySystemd(run, '--ready');
-  const signal = await stopSignal();
+  const signal = await stopped();
   log.info({ id: 'STOPPING', signal }, 'netboot stops');
 }
 
@@ -164,11 +166,12 @@ const exporterOptions = (config: Config, log: Log) => ({
 export async function applyExports(config: Config): Promise<void> {
   await using parts = new AsyncDisposableStack();
   const log = openLog();
-  const exporter = parts.adopt(await openExporter(exporterOptions(config, log)), (opened) => opened.stop());
-  const stopping = new AbortController();
-  void stopSignal().then(() => stopping.abort());
+  // Of the unit's StateDirectory=: in the service's folder, the service could lead root's pen elsewhere.
+  const stateFolder = process.env.STATE_DIRECTORY ?? config.paths.state;
+  const options = { ...exporterOptions(config, log), stateFolder };
+  const exporter = parts.adopt(await openExporter(options), (opened) => opened.stop());
   const files = { requestFile: requestFile(config.paths.state), answerFile: ANSWER_FILE };
-  await runExportsAgent({ exporter, ...files, log, signal: stopping.signal });
+  await runExportsAgent({ exporter, ...files, log, signal: stopSignal() });
 }
 
 /** The servers close their sockets; this is for those that no server got, because the start failed before. */
@@ -184,6 +187,20 @@ function closeOnce(socket: Socket): void {
 function tcpAddress(listen: string): Array<{ host: string; port: number }> {
   const [host, port] = listen.split(':');
   return host && port ? [{ host, port: Number(port) }] : [];
+}
+
+/** @throws Refusal naming the address when it is taken, or is none. */
+async function listenAt(api: FastifyInstance, address: { path: string } | { host: string; port: number }) {
+  try {
+    await api.listen(address);
+  } catch (error) {
+    const [where, key] =
+      'path' in address ? [address.path, 'api.socket'] : [`${address.host}:${address.port}`, 'api.listen'];
+    const remedy = `Correct ${key} in the configuration, or stop what holds that address.`;
+    throw new Refusal(`The API cannot listen at "${where}": ${(error as Error).message}`, remedy, {
+      cause: error,
+    });
+  }
 }
 
 /** An interface that got another address has another subnet, server and exports; one that is down keeps its last. */
@@ -204,8 +221,8 @@ async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise
   }
 }
 
-function stopSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
-  });
+/** Resolves with the name of the signal that asks us to stop. */
+function stopped(): Promise<string> {
+  const signal = stopSignal();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(String(signal.reason))));
 }

@@ -12,12 +12,11 @@ export function addImageCommands(program: Command): void {
     .option('--force', 'build although nothing of the recipe changed, to take newer packages')
     .option('--verbose', 'show all that the build prints')
     .action(async (name: string, { force, verbose }: { force?: boolean; verbose?: boolean }) => {
-      const { paths } = loadConfig(program);
+      const { paths } = await loadConfig(program);
       await callApi(program, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
       const { run } = await import('../host/run.ts');
+      const { stopSignal } = await import('../host/stop-signal.ts');
       const { buildImage } = await import('../imaging/build.ts');
-      const stopping = new AbortController();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
       const { generation, outcome } = await buildImage({
         name,
         recipesFolder: paths.images,
@@ -25,7 +24,7 @@ export function addImageCommands(program: Command): void {
         workFolder: join(paths.generations, '.work'),
         run,
         progress: showProgress(verbose === true),
-        signal: stopping.signal,
+        signal: stopSignal(),
         ...(force ? { force } : {}),
       });
       if (outcome === 'unchanged') console.log(`nothing to do: ${generation.id} is what the recipe makes`);

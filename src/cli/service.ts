@@ -7,7 +7,7 @@ export function addServiceCommands(program: Command): void {
     .description('run the service in the foreground')
     .option('--check', 'only see whether the configuration fits this machine')
     .action(async ({ check }: { check?: boolean }) => {
-      const config = loadConfig(program);
+      const config = await loadConfig(program);
       const { checkMachine, serve } = await import('../daemon.ts');
       await (check ? checkMachine(config) : serve(config));
     });
@@ -16,7 +16,7 @@ export function addServiceCommands(program: Command): void {
     .command('apply-exports', { hidden: true })
     .description('mount and export for a service without privileges (netboot-exports.service)')
     .action(async () => {
-      const config = loadConfig(program);
+      const config = await loadConfig(program);
       const { applyExports } = await import('../daemon.ts');
       await applyExports(config);
     });

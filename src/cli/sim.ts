@@ -69,12 +69,12 @@ export function addSimCommands(program: Command): void {
 
 async function powerOn(model: 'pi3' | 'pi4' | 'pi5', options: PiOptions): Promise<void> {
   const { run } = await import('../host/run.ts');
+  const { stopSignal } = await import('../host/stop-signal.ts');
   const { simulatePi } = await import('../sim/simulate.ts');
   const mac = options.mac === undefined ? undefined : parseMac(options.mac);
   if (options.mac !== undefined && !mac)
     throw new Refusal(`"${options.mac}" is not a MAC address`, 'Write it as dc:a6:32:01:36:c2.');
-  const stopping = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+  const signal = stopSignal();
   const simulation = simulatePi({
     model,
     serial: parseSerial(options.serial),
@@ -86,11 +86,11 @@ async function powerOn(model: 'pi3' | 'pi4' | 'pi5', options: PiOptions): Promis
     ...(options.sshKey ? { authorizedKey: readFileSync(options.sshKey, 'utf8').trim() } : {}),
     ...(options.console ? { consoleLog: options.console } : {}),
     print: (line) => console.log(line),
-    signal: stopping.signal,
+    signal,
     run,
   });
   const result = await simulation.catch((error: unknown) => {
-    if (!stopping.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
     console.log('power off');
     return undefined;
   });

@@ -5,17 +5,22 @@ import { Refusal } from '../model/command.ts';
 
 /**
  * Makes the place for a unix socket free: its folder is there, and a socket that a killed service left is removed.
- * @throws Refusal when a living service answers there.
+ * @throws Refusal when a living service answers there, or it cannot be made free.
  */
 export async function clearUnixSocket(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
   if (await answers(path)) {
     throw new Refusal(
       `Another netboot service answers at "${path}"`,
       'Stop it, or give this one its own api.socket.',
     );
   }
-  await rm(path, { force: true });
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await rm(path, { force: true });
+  } catch (error) {
+    const problem = `There is no place for a socket at "${path}" (api.socket): ${(error as Error).message}`;
+    throw new Refusal(problem, 'Make its folder writable, or name another place.', { cause: error });
+  }
 }
 
 /** File permissions decide who may use the API: owner and group. */

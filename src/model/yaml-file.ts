@@ -76,5 +76,12 @@ function describe(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_value' && issue.message.startsWith('Invalid'))
     return `must be one of ${issue.values.join(', ')}`;
   if (issue.code !== 'invalid_type' || !issue.message.endsWith('received undefined')) return issue.message;
-  return `is missing; it must be ${issue.expected === 'record' ? 'a map' : issue.expected}`;
+  return `is missing; it must be ${KINDS[issue.expected] ?? issue.expected}`;
 }
+
+const KINDS: Readonly<Record<string, string>> = {
+  record: 'a map',
+  object: 'a map',
+  array: 'a list',
+  string: 'a text',
+};

@@ -28,7 +28,7 @@ export async function runExportsAgent(options: ExportsAgentOptions): Promise<voi
       applied = text;
       failure = undefined;
       try {
-        const request = exportsRequestSchema.parse(JSON.parse(text));
+        const request = exportsRequestSchema.parse(parseJson(text));
         id = request.id;
         await exporter.apply(request.exports);
       } catch (error) {
@@ -46,5 +46,14 @@ export async function runExportsAgent(options: ExportsAgentOptions): Promise<voi
     if (answerText !== answered) await writeDurably(options.answerFile, answerText);
     answered = answerText;
     await sleep(INTERVAL_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Says nothing of the text: it may be of a file that only root may read, to which the asking side put a link. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('the request is not JSON');
   }
 }

@@ -32,7 +32,8 @@ export function openRemote({
   const readAnswer = async (id: string): Promise<boolean> => {
     const text = await readIfThere(answerFile);
     const parsed = text === undefined ? undefined : exportsAnswerSchema.safeParse(JSON.parse(text)).data;
-    if (parsed?.id === id) answer = parsed;
+    // The file is gone while the other side is stopped.
+    answer = parsed?.id === id ? parsed : undefined;
     return answer !== undefined;
   };
   let id = '';

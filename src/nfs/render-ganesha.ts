@@ -33,6 +33,9 @@ export function assignExportIds(
  * Graceless: no lock outlives a restart, so nobody has to wait for its recovery and a running Pi goes on at once.
  * Loopback sees names and nothing else: mountd lists to a client only what it may mount, and we ask it (mount-client).
  * Numeric owners: without an id mapper's domain, NFSv4 would show every owner as nobody.
+ *
+ * Io_Flusher: Ganesha 6.5 (Debian 13) ends where it lacks CAP_SYS_RESOURCE for that, which matters only to machines that
+ * write to their own exports. 4.3 (Debian 12) takes no notice of the line.
  */
 export function renderGanesha(
   exports: readonly Export[],
@@ -47,6 +50,7 @@ NFS_CORE_PARAM {
   Enable_NLM = false;
   Enable_RQUOTA = false;
   Enable_UDP = false;
+  Allow_Set_Io_Flusher_Fail = true;
 }
 NFSV4 {
   Graceless = true;

@@ -138,6 +138,10 @@ function explain(file: string, error: unknown): Error {
       'The disk of the state folder (paths.state) is full',
       'Free some space; nothing was written.',
     );
+  if (primary === 11 || primary === 26) {
+    const remedy = 'Put it back from a backup, or move it away to begin without nodes and leases.';
+    return new Refusal(`"${file}" is damaged: ${text}`, remedy, { cause: error });
+  }
   if (primary === 8 || primary === 14 || primary === 10) {
     const remedy = 'Make the state folder (paths.state) writable for the service, and its disk healthy.';
     return new Refusal(`"${file}" cannot be written: ${text}`, remedy, { cause: error });

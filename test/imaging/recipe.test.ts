@@ -30,13 +30,13 @@ const mistakes: readonly { given: string; change: [from: string | RegExp, to: st
     given: 'an unknown key at the top',
     change: ['packages:', 'package:'],
     expect:
-      /^image\.yaml:7: package: there is no such key; the keys here are base, mirror, packages, roles, boot\. Mend/,
+      /^image\.yaml:7: package: there is no such key; the keys here are base, mirror, packages, roles, boot\. Mend/m,
   },
   {
     given: 'an unknown key inside',
     change: ['  arch: arm64', '  architecture: arm64'],
     expect:
-      /^image\.yaml:4: base\.architecture: there is no such key; the keys here are debian, arch, components\. Mend/,
+      /^image\.yaml:4: base\.architecture: there is no such key; the keys here are debian, arch, components\. Mend/m,
   },
   {
     given: 'an architecture nobody builds',

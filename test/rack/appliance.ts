@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { NodesAnswer } from '../../src/api/schemas.ts';
-import { callApi } from '../../src/cli/client.ts';
+import { api } from './api.ts';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../..');
 export const NETBOOT = join(REPOSITORY, 'scripts/netboot');
@@ -42,11 +42,6 @@ export interface Attempt {
   readonly stderr: string;
 }
 
-/** `ip netns exec` gives each program a mount namespace of its own, so that nobody else sees what the prelude mounts. */
-function inRackArgv(rack: string, prelude: string, program: readonly string[]): string[] {
-  return ['netns', 'exec', `nb-${rack}`, 'sh', '-euc', `${prelude}\nexec "$@"`, 'sh', ...program];
-}
-
 /**
  * An appliance as a user has it: `netboot serve` in a rack of its own, told what to do by the `netboot` command.
  * Everything it makes is gone after `remove`.
@@ -76,15 +71,25 @@ export class Appliance {
     const generationsFolder = generations === undefined ? GENERATIONS : join(folder, generations);
     const config = [
       `interfaces: { br0: { ${interfaceSettings} } }`,
-      `nfs: { server: ${nfs}, exports: ${folder}/exports }`,
+      `nfs: { server: ${nfs}, exports: /exports }`,
       `paths: { state: ${folder}/state, images: ${REPOSITORY}/images, generations: ${generationsFolder} }`,
       `api: { socket: ${folder}/api.sock }`,
       ...settings.map((line) => line.replaceAll('FOLDER', folder)),
     ];
     await writeFile(appliance.configFile, `${config.join('\n')}\n`);
-    await mkdir(generationsFolder, { recursive: true });
+    for (const made of [generationsFolder, join(folder, 'exports')]) await mkdir(made, { recursive: true });
     await execa(NETBOOT, ['sim', 'rack-up', appliance.rack]);
     return appliance;
+  }
+
+  /**
+   * `ip netns exec` gives each program a mount namespace of its own, so that nobody else sees what is mounted here.
+   * /exports is part of what nodes know (fstab's /exports/www); the folder behind it is this appliance's own.
+   */
+  #argv(prelude: string, args: readonly string[]): string[] {
+    const mounts = `mkdir -p /exports; mount --bind ${this.folder}/exports /exports`;
+    const shell = ['sh', '-euc', `${mounts}\n${prelude}\nexec "$@"`, 'sh'];
+    return ['netns', 'exec', `nb-${this.rack}`, ...shell, NETBOOT, ...args];
   }
 
   get socket(): string {
@@ -104,18 +109,24 @@ export class Appliance {
    * @param prelude shell commands before it, in the mount namespace that is its alone.
    */
   async start({ prelude = '' } = {}): Promise<void> {
-    const argv = inRackArgv(this.rack, prelude, [NETBOOT, '--config', this.configFile, 'serve']);
+    const service = this.launch({ prelude });
+    await eventually(30_000, async () => {
+      if (service.exitCode !== null)
+        throw new Error(`the service ended with ${service.exitCode}:\n${await this.log()}`);
+      await this.netboot('status');
+    });
+  }
+
+  /** Starts the service and does not wait for it. */
+  launch({ prelude = '' } = {}): ChildProcess {
+    const argv = this.#argv(prelude, ['--config', this.configFile, 'serve']);
     const env = { ...process.env, NETBOOT_LOG: 'debug' };
     const service = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const log = createWriteStream(this.logFile, { flags: 'a' });
     service.stdout.pipe(log, { end: false });
     service.stderr.pipe(log, { end: false });
     this.#service = service;
-    await eventually(30_000, async () => {
-      if (service.exitCode !== null)
-        throw new Error(`the service ended with ${service.exitCode}:\n${await this.log()}`);
-      await this.netboot('status');
-    });
+    return service;
   }
 
   /** The process id of the service: `ip netns exec` and the script replace themselves by it. */
@@ -140,14 +151,14 @@ export class Appliance {
    * @param prelude as in {@link start}.
    */
   async attempt(args: readonly string[], { prelude = '' } = {}): Promise<Attempt> {
-    const argv = inRackArgv(this.rack, prelude, [NETBOOT, ...args]);
+    const argv = this.#argv(prelude, args);
     const { exitCode, stdout, stderr } = await execa('ip', argv, { reject: false, timeout: 20_000 });
     return { exitCode, stdout, stderr };
   }
 
   /** Has image `web` stand for this sealed generation. */
   publish(generation: string): Promise<unknown> {
-    return callApi(this.socket, 'POST', '/v1/images/web/publish', { generation });
+    return api(this.socket, 'POST', '/v1/images/web/publish', { generation });
   }
 
   /** Runs the command line; gives its output. @throws with what it said when it fails. */

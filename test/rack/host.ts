@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import { type Appliance, eventually } from './appliance.ts';
 
@@ -44,6 +46,25 @@ export class Host {
   start(program: string, ...args: string[]): void {
     const argv = ['netns', 'exec', this.namespace, program, ...args];
     this.#children.push(spawn('ip', argv, { stdio: ['ignore', 'ignore', 'inherit'] }));
+  }
+
+  /**
+   * Starts a TypeScript program of this folder, whose stdout is told line by line.
+   * @param prelude shell commands before it, in the mount namespace that is its alone.
+   */
+  startScript(
+    script: string,
+    args: readonly string[],
+    onLine: (line: string) => void,
+    prelude = '',
+  ): ChildProcess {
+    const program = [process.execPath, join(import.meta.dirname, script), ...args];
+    const shell = ['sh', '-euc', `${prelude}\nexec "$@"`, 'sh'];
+    const argv = ['netns', 'exec', this.namespace, ...shell, ...program];
+    const child = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    createInterface({ input: child.stdout }).on('line', onLine);
+    this.#children.push(child);
+    return child;
   }
 
   async unplug(): Promise<void> {

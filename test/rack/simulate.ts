@@ -14,9 +14,23 @@ export interface Boot {
 }
 
 /** Powers on a virtual Pi as `netboot sim` does, until its firmware hands over or gives up. */
-export async function powerOn(appliance: Appliance, model: string, ...options: string[]): Promise<Boot> {
+export async function powerOn(
+  appliance: Pick<Appliance, 'rack'>,
+  model: string,
+  ...options: string[]
+): Promise<Boot> {
+  return powerOnFor(120_000, appliance, model, ...options);
+}
+
+/** The same, but its power is cut when the time is over: a Pi that nobody answers goes on asking for long. */
+export async function powerOnFor(
+  milliseconds: number,
+  appliance: Pick<Appliance, 'rack'>,
+  model: string,
+  ...options: string[]
+): Promise<Boot> {
   const argv = ['sim', ...model.split(' '), '--rack', appliance.rack, ...options];
-  const { all } = await execa(NETBOOT, argv, { all: true, reject: false, timeout: 120_000 });
+  const { all } = await execa(NETBOOT, argv, { all: true, reject: false, timeout: milliseconds });
   return {
     isKernelServed: /── kernel served: /.test(all),
     transcript: all,

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { Appliance } from '../rack/appliance.ts';
 import { type Host, startRouter } from '../rack/host.ts';
 import { sealGeneration } from '../rack/sealed.ts';
-import { type Boot, powerOn } from '../rack/simulate.ts';
+import { type Boot, powerOn, powerOnFor } from '../rack/simulate.ts';
 
 const FULL = 'dhcp: full, pool: 192.168.172.100-192.168.172.150, lease: 1h';
 
@@ -86,4 +88,70 @@ describe('every firmware is served its kernel beside another DHCP server', { tim
       assert.match(boot.transcript, /OFFER +from 192\.168\.172\.17: no address \(proxy\)/);
     });
   }
+});
+
+describe('a Pi that nobody added', { timeout: 120_000 }, () => {
+  const STRANGER = 'ab000009';
+  const policies = [
+    {
+      policy: 'nodes: { unknown: hold }',
+      expect: (boot: Boot) => {
+        // It may have an address, as any machine of the network; of booting it is told nothing.
+        assert.ok(boot.verbs.includes('OFFER'), boot.transcript);
+        assert.match(boot.transcript, /not enough to boot: .* no option 43 and no option 66/);
+        assert.deepEqual(boot.asked, []);
+      },
+    },
+    {
+      policy: 'nodes: { unknown: ignore }',
+      expect: (boot: Boot) => {
+        assert.deepEqual([...new Set(boot.verbs)], ['DISCOVER'], boot.transcript);
+      },
+    },
+    {
+      policy: 'nodes: { unknown: serve, defaultImage: web }',
+      expect: (boot: Boot) => checkBoot(boot, 'pi4', STRANGER),
+    },
+  ];
+
+  for (const { policy, expect } of policies) {
+    it(policy, async (t) => {
+      const appliance = await Appliance.make('fwpolicy', FULL, {
+        nfs: 'none',
+        generations: 'generations',
+        settings: [policy],
+      });
+      t.after(() => appliance.remove());
+      const generation = await sealGeneration(`${appliance.folder}/generations`);
+      await appliance.start();
+      await appliance.publish(generation);
+      expect(await powerOnFor(6_000, appliance, 'pi4', '--serial', STRANGER));
+      const left = (await readdir(tmpdir())).filter((name) => name.includes(`-sim-${appliance.rack}-`));
+      assert.deepEqual(left, [], 'a Pi whose power is cut leaves nothing behind');
+      const { nodes, waiting } = await appliance.nodes();
+      assert.deepEqual(nodes, []);
+      assert.deepEqual(
+        waiting.map(({ serial, machine }) => ({ serial, machine })),
+        [{ serial: STRANGER, machine: 'Pi 4' }],
+      );
+    });
+  }
+});
+
+describe('a node whose image is not built', { timeout: 60_000 }, () => {
+  it('is told so where its owner looks: on its screen, and in the list of nodes', async (t) => {
+    const appliance = await Appliance.make('fwunbuilt', FULL, { nfs: 'none', generations: 'generations' });
+    t.after(() => appliance.remove());
+    await appliance.start();
+    assert.match(await appliance.netboot('add-node', 'ab00000a'), /not built yet: netboot build-image web/);
+    const boot = await powerOn(appliance, 'pi4', '--serial', 'ab00000a');
+    assert.ok(!boot.isKernelServed);
+    assert.match(boot.transcript, /start4\.elf → error 1 "image web .* netboot build-image web"/);
+    assert.match(boot.transcript, /FAILED /);
+    assert.equal((await appliance.nodes()).nodes[0]?.state, 'image not built');
+
+    await appliance.publish(await sealGeneration(`${appliance.folder}/generations`));
+    checkBoot(await powerOn(appliance, 'pi4', '--serial', 'ab00000a'), 'pi4', 'ab00000a');
+    assert.equal((await appliance.nodes()).nodes[0]?.state, 'ready');
+  });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { chmod, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch } from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
@@ -24,10 +24,12 @@ async function pidsIn(namespace: string): Promise<string> {
 
 describe('what stops the service from starting', { timeout: 120_000 }, () => {
   let appliance: Appliance;
+  let untouched: string[];
 
   before(async () => {
     appliance = await Appliance.make('mistakes', FULL, { nfs: 'none', generations: 'generations' });
     await chmod(appliance.folder, 0o755); // for the attempt as user nobody
+    untouched = await readdir(appliance.folder);
   });
 
   after(() => appliance?.remove());
@@ -46,8 +48,8 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
   ];
 
   async function assertNothingLeft(): Promise<void> {
-    const left = await readdir(appliance.folder);
-    assert.deepEqual(left.sort(), ['generations', 'netboot.yaml', 'wrong.yaml']);
+    const left = (await readdir(appliance.folder)).filter((name) => name !== 'wrong.yaml');
+    assert.deepEqual(left, untouched);
     assert.equal(await pidsIn(`nb-${appliance.rack}`), '');
   }
 
@@ -79,8 +81,29 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
       expect: /wrong\.yaml:\d+: this is not YAML: /,
     },
     {
+      given: 'a place for its socket that is none',
+      config: [
+        'interfaces: { br0: { dhcp: proxy } }',
+        ...REST.slice(0, 2),
+        'api: { socket: FOLDER/generations }',
+      ],
+      expect: /no place for a socket at ".*generations" \(api\.socket\): .*Make its folder writable, or name/,
+    },
+    {
+      given: 'an API address that is none',
+      config: [
+        'interfaces: { br0: { dhcp: proxy } }',
+        ...REST.slice(0, 2),
+        'api: { listen: 127.0.0.300:80 }',
+      ],
+      expect: /wrong\.yaml:4: api\.listen: write "off" or a loopback address and port as 127\.0\.0\.1:8067/,
+    },
+    {
       given: 'an NFS server that is not installed',
-      config: ['interfaces: { br0: { dhcp: proxy } }', REST[0]?.replace('none', 'ganesha'), ...REST.slice(1)],
+      config: [
+        'interfaces: { br0: { dhcp: proxy } }',
+        ...REST.map((line) => line.replace('server: none', 'server: ganesha')),
+      ],
       without: { folder: '/usr/bin', program: 'ganesha.nfsd' },
       expect: /NFS-Ganesha need ganesha\.nfsd\. Install: apt-get install nfs-ganesha /,
     },
@@ -93,7 +116,7 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
   ];
   for (const { given, config, expect, without } of wrong) {
     it(`refuses ${given}`, async () => {
-      const file = await configure(config.filter((line) => line !== undefined));
+      const file = await configure(config);
       const prelude = without ? hide(without.program, without.folder, without.also) : '';
       assertRefused(await appliance.attempt(['--config', file, 'serve'], { prelude }), expect);
       await assertNothingLeft();
@@ -162,6 +185,39 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
       );
       await eventually(5_000, assertNothingLeft);
     }
+  });
+
+  it('refuses a state that is damaged, and leaves it as it is', async () => {
+    const file = await configure([`interfaces: { br0: { ${FULL} } }`, ...REST]);
+    await mkdir(`${appliance.folder}/wrong-state`);
+    await writeFile(`${appliance.folder}/wrong-state/state.db`, 'damaged '.repeat(2_000));
+    const refused = await appliance.attempt(['--config', file, 'serve']);
+    assertRefused(refused, /state\.db" is damaged: .*Put it back from a backup, or move it away/);
+    assert.match(await readFile(`${appliance.folder}/wrong-state/state.db`, 'utf8'), /^(damaged ){2000}$/);
+    await rm(`${appliance.folder}/wrong-state`, { recursive: true });
+    await assertNothingLeft();
+  });
+
+  it('refuses an API address that another program holds, and ends its own socket', async () => {
+    const rest = REST.with(2, 'api: { socket: FOLDER/wrong.sock, listen: 127.0.0.1:8067 }');
+    const file = await configure([`interfaces: { br0: { ${FULL} } }`, ...rest]);
+    const holder = 'require("net").createServer().listen(8067, "127.0.0.1", () => console.error("up"))';
+    const prelude = [
+      `"${process.execPath}" -e '${holder}' 2>/dev/null & other=$!; trap "kill $other" EXIT`,
+      'until ss -Hltn "sport = :8067" | grep -q :8067; do sleep 0.1; done',
+      '"$@"; exit $?',
+    ].join('\n');
+    const refused = await appliance.attempt(['--config', file, 'serve'], { prelude });
+    assertRefused(refused, /The API cannot listen at "127\.0\.0\.1:8067": .*EADDRINUSE.*Correct api\.listen/);
+    await rm(`${appliance.folder}/wrong-state`, { recursive: true });
+    await eventually(5_000, assertNothingLeft);
+  });
+
+  it('tells of a broken configuration in short commands too', async () => {
+    const file = await configure(['api: { socket: relative.sock }']);
+    const answer = await appliance.attempt(['--config', file, 'nodes']);
+    assert.equal(answer.exitCode, 1);
+    assert.match(answer.stderr, /wrong\.yaml:1: api\.socket: must be an absolute path/);
   });
 
   it('refuses wrong usage with exit code 2', async () => {

@@ -16,6 +16,11 @@ passwd --lock root
 # NFS mounts are made without locks (etc/nfsmount.conf), so nothing of NFS need run.
 systemctl disable nfs-client.target rpcbind.service rpcbind.socket
 
+# Renews the address that the kernel got (etc/systemd/network). Nothing waits for it: the network has been there since the
+# root was mounted.
+systemctl enable systemd-networkd.service
+systemctl disable systemd-networkd-wait-online.service systemd-network-generator.service
+
 # What has nothing to do on a node without a disk, or cannot do it on a read-only root. A boot is mostly small programs
 # starting: every unit less is felt, and four times so on a virtual Pi.
 systemctl mask \
