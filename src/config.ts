@@ -1,6 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_SOCKET } from './model/api-socket.ts';
+import { exportPathSchema } from './model/export-path.ts';
 import type { AddressRange } from './model/network.ts';
 import { ipv4Schema, nameSchema } from './model/node.ts';
 import { parseYaml } from './model/yaml-file.ts';
@@ -9,7 +10,7 @@ import { ipv4ToNumber, parseIpv4 } from './net/ipv4.ts';
 const SECONDS_PER = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 const leaseSchema = z
-  .string()
+  .string({ error: 'write a duration as 90s, 30m, 12h or 7d' })
   .regex(/^[1-9]\d{0,5}[smhd]$/, 'write a duration as 90s, 30m, 12h or 7d')
   .transform((text) => Number.parseInt(text, 10) * SECONDS_PER[text.at(-1) as keyof typeof SECONDS_PER])
   .refine((seconds) => seconds >= 120, 'a lease shorter than 2m ends before a Pi has booted');
@@ -27,6 +28,9 @@ const poolSchema = z.string().transform((text, context): AddressRange => {
   return { first, last };
 });
 
+/** An empty section, all its keys commented out, is the section with its defaults. */
+const section = <Schema extends z.ZodType>(schema: Schema) => z.preprocess((value) => value ?? {}, schema);
+
 const interfaceSchema = z
   .strictObject({
     dhcp: z.enum(['proxy', 'full', 'off']).default('proxy'),
@@ -39,10 +43,6 @@ const interfaceSchema = z
     if (value.dhcp === 'full' && !value.pool) {
       const message = '"dhcp: full" needs the addresses it may give away: add "pool: FIRST-LAST"';
       context.addIssue({ code: 'custom', path: ['dhcp'], message });
-    }
-    if (value.dhcp !== 'full' && value.pool) {
-      const message = `"dhcp: ${value.dhcp}" gives no addresses away: remove the pool or write "dhcp: full"`;
-      context.addIssue({ code: 'custom', path: ['pool'], message });
     }
   });
 
@@ -61,38 +61,45 @@ const listenSchema = z
 /** The configuration file, section by section; the defaults are those a machine with one network wants. */
 export const configSchema = z.strictObject({
   interfaces: z
-    .record(z.string().regex(/^[^\s/]{1,15}$/, 'is no interface name'), interfaceSchema, {
+    .record(z.string().regex(/^[^\s/]{1,15}$/, 'is no interface name'), section(interfaceSchema), {
       error: 'name the interfaces to serve, for example "interfaces: { eth0: { dhcp: proxy } }"',
     })
     .refine((value) => Object.keys(value).length > 0, 'name at least one interface to serve'),
-  nodes: z
-    .strictObject({
-      unknown: z.enum(['hold', 'serve', 'ignore']).default('hold'),
-      defaultImage: nameSchema.optional(),
-    })
-    .refine((value) => value.unknown !== 'serve' || value.defaultImage !== undefined, {
-      path: ['unknown'],
-      message: '"unknown: serve" needs "defaultImage": the image that unknown Pis boot',
-    })
-    .prefault({}),
-  nfs: z
-    .strictObject({
+  nodes: section(
+    z
+      .strictObject({
+        unknown: z.enum(['hold', 'serve', 'ignore']).default('hold'),
+        defaultImage: nameSchema.optional(),
+      })
+      .refine((value) => value.unknown !== 'serve' || value.defaultImage !== undefined, {
+        path: ['unknown'],
+        message: '"unknown: serve" needs "defaultImage": the image that unknown Pis boot',
+      }),
+  ).prefault({}),
+  nfs: section(
+    z.strictObject({
       server: z.enum(['auto', 'kernel', 'ganesha', 'none']).default('auto'),
-      exports: absolutePath.default('/exports'),
-    })
-    .prefault({}),
-  paths: z
-    .strictObject({
-      state: absolutePath.default('/var/lib/netboot'),
-      images: absolutePath.default('/usr/share/netboot/images'),
-      generations: absolutePath.optional(),
-    })
-    .prefault({})
-    .transform((paths) => ({ ...paths, generations: paths.generations ?? join(paths.state, 'generations') })),
-  api: z.strictObject({ socket: absolutePath.default(DEFAULT_SOCKET), listen: listenSchema }).prefault({}),
-  tftp: z
-    .strictObject({ root: absolutePath.optional(), port: z.int().min(1).max(65_535).default(69) })
-    .prefault({}),
+      exports: exportPathSchema.default('/exports'),
+    }),
+  ).prefault({}),
+  paths: section(
+    z
+      .strictObject({
+        state: exportPathSchema.default('/var/lib/netboot'),
+        images: absolutePath.default('/usr/share/netboot/images'),
+        generations: exportPathSchema.optional(),
+      })
+      .transform((paths) => ({
+        ...paths,
+        generations: paths.generations ?? join(paths.state, 'generations'),
+      })),
+  ).prefault({}),
+  api: section(
+    z.strictObject({ socket: absolutePath.default(DEFAULT_SOCKET), listen: listenSchema }),
+  ).prefault({}),
+  tftp: section(
+    z.strictObject({ root: absolutePath.optional(), port: z.int().min(1).max(65_535).default(69) }),
+  ).prefault({}),
 });
 
 export type Config = z.output<typeof configSchema>;

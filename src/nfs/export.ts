@@ -1,21 +1,16 @@
 import { z } from 'zod';
+import { exportPathSchema } from '../model/export-path.ts';
 import { parseSubnet } from '../net/subnet.ts';
-
-/** Absolute, normal, and made of characters that neither exports(5) nor ganesha.conf treats specially. */
-const pathSchema = z
-  .string()
-  .regex(/^(\/[\w.@+-]+)+$/, 'an absolute path of letters, digits and . _ @ + -')
-  .refine((path) => path.split('/').every((part) => part !== '.' && part !== '..'), 'without "." or ".."');
 
 /** One line of exports(5): a folder, who may mount it, and how. */
 export const exportSchema = z.strictObject({
-  path: pathSchema,
+  path: exportPathSchema,
   /** Subnets, `192.168.172.0/24`. */
   clients: z.array(z.string().refine((text) => parseSubnet(text) !== undefined, 'a subnet')),
   /** The option names of exports(5), which the Ganesha back end translates. */
   options: z.array(z.string().regex(/^[a-z_]+(=[\w-]+)?$/)),
   /** The sealed root that is to be mounted, read-only, at `path`. */
-  squashfs: pathSchema.optional(),
+  squashfs: exportPathSchema.optional(),
 });
 
 export type Export = z.output<typeof exportSchema>;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/config.ts';
 import { Refusal } from '../../src/model/command.ts';
@@ -21,6 +22,20 @@ describe('a configuration file', () => {
     });
   });
 
+  it('may be as the README shows it, with every key', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const [, yaml = ''] =
+      /```yaml\n([\s\S]*?)```/.exec(readme) ?? assert.fail('the README shows no configuration');
+    const config = parseConfig(yaml, 'README.md');
+    assert.equal(config.interfaces.eth0?.dhcp, 'proxy');
+    assert.ok(config.interfaces.eth0?.pool, 'what only "full" uses may stay when the mode is changed');
+  });
+
+  it('may have empty sections, all their keys commented out', () => {
+    const text = 'interfaces:\n  eth0:\nnodes:\n#  unknown: hold\nnfs:\npaths:\napi:\ntftp:\n';
+    assert.deepEqual(parseConfig(text, 'f'), parseConfig(MINIMAL, 'f'));
+  });
+
   const mistakes: Array<{ given: string; expect: RegExp[] }> = [
     {
       given: 'interfaces:\n  eth0:\n    dhcp: on\n',
@@ -39,10 +54,6 @@ describe('a configuration file', () => {
     { given: 'interfaces: [\n', expect: [/^f:\d: this is not YAML/] },
     { given: 'interfaces:\n  eth0:\n    dhcp: full\n', expect: [/^f:3: .*needs the addresses.*add "pool/] },
     {
-      given: 'interfaces:\n  eth0:\n    pool: 10.0.0.1-10.0.0.9\n',
-      expect: [/^f:3: .*gives no addresses away/],
-    },
-    {
       given: 'interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.9-10.0.0.1\n',
       expect: [/^f:4: .*write 10\.0\.0\.1-10\.0\.0\.9/],
     },
@@ -59,7 +70,7 @@ describe('a configuration file', () => {
       given: `${MINIMAL}api:\n  listen: 0.0.0.0:80\n`,
       expect: [/^f:4: api\.listen: write "off" or a loopback address/],
     },
-    { given: `${MINIMAL}paths:\n  state: here\n`, expect: [/^f:4: paths\.state: must be an absolute path/] },
+    { given: `${MINIMAL}paths:\n  state: here\n`, expect: [/^f:4: paths\.state: write an absolute path/] },
     {
       given: 'interfaces:\n  eth0:\n    dhcp: on\n    dns: [1.2.3]\nnfs:\n  server: samba\n',
       expect: [
