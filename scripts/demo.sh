@@ -15,6 +15,13 @@ keep=no
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 fail() { echo "demo: $*" >&2; exit 1; }
+# What is told of a log has to be there afterwards: the rack goes, its folder is put aside.
+fail_with_logs() {
+  rm -rf "$folder.failed"
+  mkdir "$folder.failed"
+  cp "$folder"/*.log "$folder.failed"
+  fail "$*. The logs are in $folder.failed"
+}
 seconds_since() { echo $(($(date +%s) - $1)); }
 
 take_down() {
@@ -63,8 +70,8 @@ setsid ip netns exec nb-$rack sh -euc 'mount --bind "$1/exports" /exports; exec 
   sh "$folder" > "$folder/service.log" 2>&1 &
 service=$!
 until $netboot status > "$folder/status" 2>&1; do
-  kill -0 $service 2> /dev/null || fail "the service did not start: $(tail -n 3 "$folder/service.log")"
-  [ "$(seconds_since "$started")" -lt 30 ] || fail "the service does not answer: see $folder/service.log"
+  kill -0 $service 2> /dev/null || fail_with_logs "the service did not start: $(tail -n 3 "$folder/service.log")"
+  [ "$(seconds_since "$started")" -lt 30 ] || fail_with_logs "the service does not answer"
   sleep 0.2
 done
 head -n 3 "$folder/status"
@@ -96,8 +103,8 @@ done
 
 # The firmware's own words of one Pi; the other says the same.
 until grep -q 'kernel served' "$folder/pi-one.log" 2> /dev/null; do
-  grep -q FAILED "$folder/pi-one.log" "$folder/pi-two.log" 2> /dev/null && fail "$(grep -h FAILED "$folder"/pi-*.log)"
-  [ "$(seconds_since "$powered")" -lt 90 ] || fail "the firmware got no kernel: see $folder/pi-one.log"
+  grep -q FAILED "$folder/pi-one.log" "$folder/pi-two.log" 2> /dev/null && fail_with_logs "$(grep -h FAILED "$folder"/pi-*.log)"
+  [ "$(seconds_since "$powered")" -lt 90 ] || fail_with_logs "the firmware got no kernel"
   sleep 0.5
 done
 firmware_took=$(seconds_since "$powered")
@@ -109,7 +116,7 @@ for name in pi-one pi-two; do
   until page=$(ip netns exec nb-$rack curl -sf --max-time 5 "http://$address:8000/"); do
     if [ "$(seconds_since "$powered")" -ge 600 ]; then
       tail -n 20 "$folder/$name.log" >&2
-      fail "$name served no page within 10 minutes"
+      fail_with_logs "$name served no page within 10 minutes"
     fi
     sleep 1
   done

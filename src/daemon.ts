@@ -106,7 +106,12 @@ export async function serve(config: Config): Promise<void> {
 
   const counters = () => ({ dhcp: dhcp.counters(), tftp: tftp.counters() });
   const status = () =>
-    describeStatus(fleet, exporter, { version: packageJson.version, startedAt, counters: counters() });
+    describeStatus(
+      fleet,
+      exporter,
+      { version: packageJson.version, startedAt, counters: counters() },
+      Date.now(),
+    );
   for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
     const api = parts.adopt(buildApi({ fleet, exporter, status, log }), (opened) => opened.close());
     await listenAt(api, address);
@@ -207,7 +212,7 @@ async function listenAt(api: FastifyInstance, address: { path: string } | { host
 async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise<void> {
   try {
     const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
-    if (isDeepStrictEqual(networks, fleet.view().networks)) return;
+    if (isDeepStrictEqual(networks, fleet.networks())) return;
     log.info(
       { id: 'INTERFACES_CHANGED', networks: [...networks.values()] },
       'the interfaces have other addresses',

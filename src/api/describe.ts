@@ -31,13 +31,14 @@ function leaseOf(fleet: Fleet, node: Node): Lease | undefined {
 }
 
 export function describeNodes(fleet: Fleet): NodesAnswer {
-  const { nodes, nodesByMac } = fleet.view();
+  const { nodes, nodesByMac, policy } = fleet.view();
+  const boots = policy.unknown === 'serve' ? policy.defaultImage : undefined;
   const strangers = fleet.sightings
     .all()
     .filter(({ serial, mac }) => !(serial && nodes.has(serial)) && !nodesByMac.has(mac));
   return {
     nodes: [...nodes.values()].map((node) => describeNode(fleet, node)),
-    waiting: strangers.map(({ at, ...sighting }) => ({ ...sighting, lastSeen: iso(at) })),
+    waiting: strangers.map(({ at, ...sighting }) => ({ ...sighting, boots, lastSeen: iso(at) })),
   };
 }
 
@@ -59,8 +60,10 @@ export async function describeImages(fleet: Fleet): Promise<ImageStatus[]> {
   });
 }
 
-export function describeLease(lease: Lease): LeaseStatus {
-  const { address, mac, state, serial, hostname } = lease;
+/** A lease that ran out is kept, so that its client can have the same address again. */
+export function describeLease(lease: Lease, now: Instant): LeaseStatus {
+  const { address, mac, serial, hostname } = lease;
+  const state = lease.expiresAt > now ? lease.state : 'expired';
   return { address, mac, state, interface: lease.interface, expires: iso(lease.expiresAt), serial, hostname };
 }
 
@@ -69,6 +72,7 @@ export function describeStatus(
   fleet: Fleet,
   exporter: Exporter,
   service: Pick<StatusAnswer, 'version' | 'startedAt' | 'counters'>,
+  now: Instant,
 ): StatusAnswer {
   const { networks, nodes, revision } = fleet.view();
   const { exports } = exporter.state();
@@ -90,6 +94,6 @@ export function describeStatus(
     },
     nodes: nodes.size,
     waiting: describeNodes(fleet).waiting.length,
-    leases: fleet.leases.all().length,
+    leases: fleet.leases.all().filter(({ expiresAt, state }) => expiresAt > now && state === 'bound').length,
   };
 }

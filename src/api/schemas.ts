@@ -43,6 +43,8 @@ export interface WaitingStatus {
   readonly serial?: string | undefined;
   readonly mac: string;
   readonly machine: string;
+  /** With `nodes.unknown: serve`: the image it boots all the same. */
+  readonly boots?: string | undefined;
   readonly interface: string;
   readonly lastSeen: string;
 }

@@ -60,7 +60,7 @@ export function buildApi({ fleet, exporter, status, log }: ApiPorts): FastifyIns
     fleet.publish(params.image, publishSchema.parse(body).generation),
   );
 
-  api.get('/v1/leases', () => fleet.leases.all().map(describeLease));
+  api.get('/v1/leases', () => fleet.leases.all().map((lease) => describeLease(lease, Date.now())));
   api.get('/v1/exports', (): readonly ExportStatus[] => exporter.state().exports);
   return api;
 }

@@ -30,7 +30,9 @@ export async function writeInitialConfig(options: {
   const text = renderConfig(chosen, {
     dhcp: options.dhcp,
     router: route?.dev === chosen.interface ? route.gateway : undefined,
-    dns: [...resolvers.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)/gm)].flatMap((match) => match[1] ?? []),
+    dns: [...resolvers.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)/gm)]
+      .flatMap((match) => match[1] ?? [])
+      .filter((server) => !server.startsWith('127.')),
   });
   resolveNetworks(parseConfig(text, options.output).interfaces, present); // what we write must be right
 

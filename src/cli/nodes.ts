@@ -97,7 +97,7 @@ function formatNodes({ nodes, waiting }: NodesAnswer): string {
     ...waiting.map((found) => [
       found.serial,
       undefined,
-      `waiting: ${found.machine}`,
+      found.boots ? `not added, served: ${found.machine}` : `waiting: ${found.machine}`,
       undefined,
       found.mac,
       undefined,

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { loadConfig } from './config-file.ts';
 
 export function addServiceCommands(program: Command): void {
@@ -25,7 +25,11 @@ export function addServiceCommands(program: Command): void {
     .command('init')
     .description('write a configuration file after looking at the machine and its networks')
     .option('--interface <name>', 'the interface the Pis are on (default: the one of the default route)')
-    .option('--dhcp <mode>', 'proxy beside the DHCP server that is there, or full as the only one', 'proxy')
+    .addOption(
+      new Option('--dhcp <mode>', 'proxy beside the DHCP server that is there, or full as the only one')
+        .choices(['proxy', 'full', 'off'])
+        .default('proxy'),
+    )
     .option('--output <file>', 'where to write it', '/etc/netboot/netboot.yaml')
     .option('--force', 'replace a file that is there')
     .action(async (options: { interface?: string; dhcp: string; output: string; force?: boolean }) => {

@@ -6,7 +6,7 @@ import { parseSerial } from '../net/serial.ts';
 
 interface PiOptions {
   serial: string;
-  rack: string;
+  rack?: string;
   mac?: string;
   rom?: string;
   boot?: boolean;
@@ -52,7 +52,7 @@ export function addSimCommands(program: Command): void {
         `power on a virtual ${model.replace('pi', 'Pi ')} and show what its firmware asks and gets`,
       )
       .requiredOption('--serial <serial>', 'its serial number')
-      .requiredOption('--rack <rack>', 'the rack it is plugged into')
+      .option('--rack <rack>', 'the rack it is plugged into (default: the only one there is)')
       .option(
         '--mac <mac>',
         "its Ethernet address (default: the model's maker prefix and digits of the serial)",
@@ -71,6 +71,7 @@ async function powerOn(model: 'pi3' | 'pi4' | 'pi5', options: PiOptions): Promis
   const { run } = await import('../host/run.ts');
   const { stopSignal } = await import('../host/stop-signal.ts');
   const { simulatePi } = await import('../sim/simulate.ts');
+  const { onlyRack } = await import('../sim/rack.ts');
   const mac = options.mac === undefined ? undefined : parseMac(options.mac);
   if (options.mac !== undefined && !mac)
     throw new Refusal(`"${options.mac}" is not a MAC address`, 'Write it as dc:a6:32:01:36:c2.');
@@ -80,7 +81,7 @@ async function powerOn(model: 'pi3' | 'pi4' | 'pi5', options: PiOptions): Promis
     serial: parseSerial(options.serial),
     ...(mac ? { mac } : {}),
     ...(options.rom === '3b' ? { rom: '3b' as const } : {}),
-    rack: options.rack,
+    rack: options.rack ?? (await onlyRack(run)),
     boot: options.boot === true,
     memoryMiB: Number(options.memory),
     ...(options.sshKey ? { authorizedKey: readFileSync(options.sshKey, 'utf8').trim() } : {}),

@@ -64,7 +64,7 @@ export class Fleet {
     this.channels = channels;
     const stored = ports.store.list('node/').map((document) => nodeSchema.parse(document.value));
     this.#nodes = new Map(stored.map((node) => [node.serial, node]));
-    this.#view = this.#makeView(0);
+    this.#view = this.#makeView(ports.store.revision());
   }
 
   static async open(
@@ -84,10 +84,15 @@ export class Fleet {
     return this.#view;
   }
 
+  /** The interfaces as they were when their exports were last applied. */
+  networks(): ReadonlyMap<string, Network> {
+    return this.#networks;
+  }
+
   /** The node meant by a serial in its wire form, or by a name. @throws Refusal when there is none. */
   find(reference: string): Node {
-    const nodes = [...this.#nodes.values()];
-    const node = nodes.find((candidate) => candidate.serial === reference || candidate.name === reference);
+    const byName = () => [...this.#nodes.values()].find(({ name }) => name === reference);
+    const node = this.#nodes.get(reference as Serial) ?? byName();
     if (node) return node;
     throw new Refusal(
       `There is no node "${reference}"`,
@@ -188,10 +193,18 @@ export class Fleet {
   }
 
   /** The interfaces have other addresses now. */
-  async setNetworks(networks: ReadonlyMap<string, Network>): Promise<void> {
-    this.#networks = networks;
-    this.#show(this.#nodes, this.#view.revision);
-    await this.reconcileExports();
+  setNetworks(networks: ReadonlyMap<string, Network>): Promise<void> {
+    return this.#serialised(async () => {
+      const before = this.#networks;
+      this.#networks = networks;
+      this.#show(this.#nodes, this.#view.revision);
+      try {
+        await this.reconcileExports();
+      } catch (error) {
+        this.#networks = before; // so that it is seen as a change, and tried, again
+        throw error;
+      }
+    });
   }
 
   /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */

@@ -33,28 +33,29 @@ export class LeaseTable implements LeaseReader {
     return [...this.#byAddress.values()].sort((a, b) => ipv4ToNumber(a.address) - ipv4ToNumber(b.address));
   }
 
-  /** @throws what the store throws (disk full): then memory is as it was before, unless it was changed again since. */
+  /** @throws what the store throws (disk full): then memory is as the disk is, unless it was changed again since. */
   async commit(changes: readonly LeaseChange[]): Promise<void> {
-    const undo = changes.map((change) => this.#apply(change));
+    for (const change of changes) this.#apply(change);
+    const made = changes.map(addressOf).map((address) => ({ address, lease: this.#byAddress.get(address) }));
     try {
       await this.#store.transact({ writes: changes.map(toWrite) });
     } catch (error) {
-      for (const restore of undo.reverse()) restore();
+      for (const { address, lease } of made) {
+        if (this.#byAddress.get(address) === lease) this.#restore(address);
+      }
       throw error;
     }
   }
 
-  #apply(change: LeaseChange): () => void {
-    const address = change.kind === 'put' ? change.lease.address : change.address;
-    const before = this.#byAddress.get(address);
+  #apply(change: LeaseChange): void {
     if (change.kind === 'put') this.#put(change.lease);
+    else this.#remove(change.address);
+  }
+
+  #restore(address: Ipv4): void {
+    const stored = this.#store.get(`${PREFIX}${address}`);
+    if (stored) this.#put(stored.value as Lease);
     else this.#remove(address);
-    const after = this.#byAddress.get(address);
-    return () => {
-      if (this.#byAddress.get(address) !== after) return;
-      if (before) this.#put(before);
-      else this.#remove(address);
-    };
   }
 
   #put(lease: Lease): void {
@@ -82,3 +83,6 @@ function toWrite(change: LeaseChange): Write {
     return { kind: 'put', key: `${PREFIX}${change.lease.address}`, value: change.lease };
   return { kind: 'delete', key: `${PREFIX}${change.address}` };
 }
+
+const addressOf = (change: LeaseChange): Ipv4 =>
+  change.kind === 'put' ? change.lease.address : change.address;

@@ -1,6 +1,7 @@
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { Node } from '../model/node.ts';
+import { matchSerial } from '../net/serial.ts';
 import { formatSubnet, isHostAddress } from '../net/subnet.ts';
 
 /**
@@ -27,6 +28,12 @@ export function checkNode(view: BootView, node: Node, images: readonly string[])
       );
     }
   }
+  if (matchSerial(node.name) && node.name !== node.serial) {
+    throw new Refusal(
+      `The name "${node.name}" looks like the serial number of another Pi`,
+      'Give another one with --name.',
+    );
+  }
   if (node.ip) checkAddress(view, node, node.ip);
   if (!images.includes(node.image)) {
     const known =
@@ -52,6 +59,12 @@ function checkAddress(view: BootView, node: Node, ip: NonNullable<Node['ip']>): 
     throw new Refusal(
       `The address ${ip} of node ${node.name} is in none of the served subnets`,
       `Served: ${served}.`,
+    );
+  }
+  if (network.dhcp !== 'full') {
+    throw new Refusal(
+      `The address ${ip} of node ${node.name} is not ours to give: interface ${network.interface} has dhcp: ${network.dhcp}`,
+      'Reserve it in the DHCP server of that network, and leave --ip out.',
     );
   }
   if (ip === network.address)

@@ -30,6 +30,8 @@ export class RevisionConflict extends Error {
 }
 
 export interface Store {
+  /** Of the newest transaction; 0 before the first. */
+  revision(): number;
   get(key: string): Document | undefined;
   /** Every document whose key starts with `prefix`, in key order. */
   list(prefix: string): Document[];

@@ -1,25 +1,35 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { Refusal } from '../model/command.ts';
 
 /**
  * Makes the place for a unix socket free: its folder is there, and a socket that a killed service left is removed.
- * @throws Refusal when a living service answers there, or it cannot be made free.
+ * @throws Refusal when a living service answers there, something else lies there, or it cannot be made free.
  */
 export async function clearUnixSocket(path: string): Promise<void> {
-  if (await answers(path)) {
-    throw new Refusal(
-      `Another netboot service answers at "${path}"`,
-      'Stop it, or give this one its own api.socket.',
+  const refuse = (problem: string, cause?: unknown) =>
+    new Refusal(
+      `There is no place for a socket at "${path}" (api.socket): ${problem}`,
+      'Name another place, or make room there.',
+      { cause },
     );
-  }
   try {
     await mkdir(dirname(path), { recursive: true });
-    await rm(path, { force: true });
+    const found = await lstat(path).catch(() => undefined);
+    if (!found) return;
+    if (!found.isSocket()) throw refuse('something else lies there');
+    const code = await connectError(path);
+    if (code === undefined) {
+      throw new Refusal(
+        `Another netboot service answers at "${path}"`,
+        'Stop it, or give this one its own api.socket.',
+      );
+    }
+    if (code !== 'ECONNREFUSED') throw refuse(code);
+    await rm(path);
   } catch (error) {
-    const problem = `There is no place for a socket at "${path}" (api.socket): ${(error as Error).message}`;
-    throw new Refusal(problem, 'Make its folder writable, or name another place.', { cause: error });
+    throw error instanceof Refusal ? error : refuse((error as Error).message, error);
   }
 }
 
@@ -28,13 +38,16 @@ export async function restrictUnixSocket(path: string): Promise<void> {
   await chmod(path, 0o660);
 }
 
-function answers(path: string): Promise<boolean> {
+/** Why nobody answers at a socket; `undefined` when somebody does. */
+function connectError(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    const end = (result: boolean) => {
+    const end = (code?: string) => {
       socket.destroy();
-      resolve(result);
+      resolve(code);
     };
-    socket.once('connect', () => end(true)).once('error', () => end(false));
+    socket
+      .once('connect', () => end())
+      .once('error', ({ code }: NodeJS.ErrnoException) => end(code ?? 'error'));
   });
 }

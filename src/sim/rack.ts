@@ -93,6 +93,18 @@ export async function removeRack(run: Run, rack: string): Promise<void> {
   for (const namespace of namespaces.sort().reverse()) await removeNamespace(run, namespace);
 }
 
+/** The rack meant when none is named. @throws Refusal when there is none, or more than one. */
+export async function onlyRack(run: Run): Promise<string> {
+  const isPi = (name: string) => matchSerial(name.split('-').at(-1) ?? '') !== undefined;
+  const names = (await listNamespaces(run)).filter((name) => name.startsWith('nb-') && !isPi(name));
+  const [rack, ...others] = names.map((name) => name.slice('nb-'.length));
+  if (rack !== undefined && others.length === 0) return rack;
+  if (rack === undefined) {
+    throw new Refusal('There is no rack to plug the Pi into', 'Make one: netboot sim rack-up <rack>');
+  }
+  throw new Refusal(`There are several racks: ${[rack, ...others].join(', ')}`, 'Name one with --rack.');
+}
+
 /** A name that ends like a serial would make the rack look like a Pi of another rack. */
 function checkName(rack: string): void {
   if (/^[a-z0-9][a-z0-9-]{0,31}$/.test(rack) && !matchSerial(rack.split('-').at(-1) ?? '')) return;

@@ -8,6 +8,10 @@ export class MemoryStore implements Store {
   readonly #watchers = new Watchers();
   #revision = 0;
 
+  revision(): number {
+    return this.#revision;
+  }
+
   get(key: string): Document | undefined {
     return this.#documents.get(key);
   }

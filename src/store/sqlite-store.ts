@@ -56,6 +56,10 @@ export class SqliteStore implements Store {
     this.#revision = Number(counter?.value ?? 0);
   }
 
+  revision(): number {
+    return this.#revision;
+  }
+
   get(key: string): Document | undefined {
     const row = this.#get.get(key) as Row | undefined;
     return row && toDocument(row);

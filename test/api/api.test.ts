@@ -40,7 +40,7 @@ describe('the API', () => {
     };
     fleet = await Fleet.open(ports, CONFIG, resolveNetworks(CONFIG.interfaces, PRESENT));
     const service = { version: '1', startedAt: '2026-01-01T00:00:00Z', counters: { dhcp: {}, tftp: {} } };
-    const status = () => describeStatus(fleet, exporter, service);
+    const status = () => describeStatus(fleet, exporter, service, 0);
     api = buildApi({ fleet, exporter, status, log: pino({ level: 'silent' }) });
   });
 

@@ -41,12 +41,15 @@ describe('the fleet', () => {
   let sealed: StoredGeneration[];
   /** Export path → why it cannot be exported. */
   let problems: Map<string, string>;
+  let failing: boolean;
 
   const open = () => {
     const exporter = {
       kind: 'none' as const,
-      apply: async (desired: ReadonlyArray<{ path: string }>) =>
-        void applied.push(desired.map(({ path }) => path)),
+      apply: async (desired: ReadonlyArray<{ path: string }>) => {
+        if (failing) throw new Error('no NFS server');
+        applied.push(desired.map(({ path }) => path));
+      },
       state: () => ({
         exports: [...problems].map(([path, problem]) => ({ path, clients: [], options: [], problem })),
       }),
@@ -64,6 +67,7 @@ describe('the fleet', () => {
     applied = [];
     sealed = [OLD, NEW];
     problems = new Map();
+    failing = false;
     fleet = await open();
   });
 
@@ -107,6 +111,27 @@ describe('the fleet', () => {
       assert.equal(fleet.view().nodes.size, 1);
     });
   }
+
+  it('takes a serial for the node that has it, not for one that is named so', async () => {
+    await assert.rejects(
+      fleet.addNode({ serial: SERIAL, name: OTHER }),
+      /looks like the serial number of another Pi/,
+    );
+    const { node } = await fleet.addNode({ serial: SERIAL, name: SERIAL });
+    assert.equal(fleet.find(SERIAL), node);
+  });
+
+  it('exports to the new subnet when an interface has another address, and tries again after a failure', async () => {
+    const moved = [{ ...PRESENT[0], address: '10.1.2.3' as Ipv4 }] as typeof PRESENT;
+    const networks = resolveNetworks(parseConfig('interfaces:\n  eth0: {}\n', 'f').interfaces, moved);
+    failing = true;
+    await assert.rejects(fleet.setNetworks(networks), /no NFS server/);
+    assert.notEqual(fleet.networks(), networks);
+    failing = false;
+    await fleet.setNetworks(networks);
+    assert.equal(fleet.networks(), networks);
+    assert.equal(fleet.view().networks.get('eth0')?.address, '10.1.2.3');
+  });
 
   it('lets only one of two nodes asked for at the same moment have an address', async () => {
     const ip = '192.168.172.21' as Ipv4;

@@ -45,6 +45,16 @@ describe('the lease table', () => {
     assert.equal(table.byMac(A.mac, 'eth0'), undefined);
   });
 
+  it('is as the disk is when two changes of one address fail together', async () => {
+    const table = new LeaseTable(new BrokenStore());
+    const failing = [
+      table.commit([{ kind: 'put', lease: A }]),
+      table.commit([{ kind: 'put', lease: lease(A.address, B.mac) }]),
+    ];
+    for (const { status } of await Promise.allSettled(failing)) assert.equal(status, 'rejected');
+    assert.deepEqual(table.all(), []);
+  });
+
   it('gives a declined address back to nobody', async () => {
     const table = new LeaseTable(new MemoryStore());
     await table.commit([{ kind: 'put', lease: A }]);
