@@ -1,3 +1,4 @@
+import { fnv1a } from '../net/fnv1a.ts';
 import { type Mac, macToBytes, parseMac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 
@@ -51,14 +52,6 @@ export function factoryMac(model: Model, serial: Serial): Mac {
   if (model === 'pi3') return parseMac(`b827eb${serial.slice(2)}`) as Mac;
   const low24 = (fnv1a(serial) & 0xffffff).toString(16).padStart(6, '0');
   return parseMac(`${model === 'pi4' ? 'dca632' : '2ccf67'}${low24}`) as Mac;
-}
-
-/** 32-bit FNV-1a over the text's characters. */
-function fnv1a(text: string): number {
-  return Array.from(text).reduce(
-    (hash, character) => Math.imul(hash ^ (character.codePointAt(0) as number), 0x01000193) >>> 0,
-    0x811c9dc5,
-  );
 }
 
 /** DHCP option 97 of the Pi 3's bootcode.bin and fixed ROM: type 0, then the serial four times, little-endian. */

@@ -6,6 +6,7 @@ import { CommandError, type Run } from '../model/command.ts';
 import type { Board } from './board.ts';
 import { fetchedFiles } from './firmware-process.ts';
 import { kernelFormat } from './kernel-image.ts';
+import { faultOfPi5Network } from './pi5-ethernet.ts';
 
 export interface QemuOptions {
   readonly namespace: string;
@@ -31,9 +32,15 @@ export type QemuOutcome =
  */
 export async function bootInQemu(run: Run, options: QemuOptions): Promise<QemuOutcome> {
   const files = fetchedFiles(options.folder);
-  const format = kernelFormat(await readFile(files.kernel));
+  const kernel = await readFile(files.kernel);
+  const format = kernelFormat(kernel);
   if (!format.startsWith('arm64'))
     return { kind: 'failed', reason: `the kernel is no arm64 Image (${format}): nothing to start in QEMU` };
+  if (options.board.model === 'pi5') {
+    const initramfs = await readFile(files.initramfs).catch(() => undefined);
+    const reason = faultOfPi5Network(kernel, initramfs);
+    if (reason) return { kind: 'failed', reason };
+  }
   await bridgeToTap(run, options.namespace);
   const argv = await qemuArguments(options);
 
