@@ -98,6 +98,7 @@ export async function serve(config: Config): Promise<void> {
     startTftpServer({
       listeners: tftpSockets,
       openTransferSocket: (name) => openUdp({ interface: name, port: 0, ...ownAddress(fleet, name) }),
+      mtuOf: (name) => fleet.view().networks.get(name)?.mtu,
       openFile,
       log,
     }),

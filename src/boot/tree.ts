@@ -1,8 +1,8 @@
 import type { BootClient } from '../model/boot-file.ts';
-import { type BootView, nodeOf } from '../model/boot-view.ts';
+import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Node } from '../model/node.ts';
-import { type Mac, oui, parseMac } from '../net/mac.ts';
+import { type Mac, parseMac } from '../net/mac.ts';
 import { matchSerial } from '../net/serial.ts';
 import { renderCmdlineTxt } from './cmdline-txt.ts';
 import { renderConfigTxt } from './config-txt.ts';
@@ -63,6 +63,10 @@ export function lookup(view: BootView, client: TreeClient, path: string): Found 
   return (name === 'bootcode.bin' && anyBootcode(view)) || { kind: 'plain', path: name };
 }
 
+/**
+ * A file of the node's tree: all of them, or none. A node that cannot be booted has no start4.elf either; a Pi that
+ * got it and then no config.txt would start without one, and not say why.
+ */
 function fileOf(view: BootView, client: TreeClient, node: Node, name: string): Found {
   if (name === '') return missing('the path names no file');
   const generation = view.published.get(node.image);
@@ -71,16 +75,19 @@ function fileOf(view: BootView, client: TreeClient, node: Node, name: string): F
       `image ${node.image} of node ${node.name} has no generation: netboot build-image ${node.image}`,
     );
   }
-  if (name !== 'config.txt' && name !== 'cmdline.txt') {
-    return staticFile(generation, name) ?? missing(`${generation.id} has no ${name}`);
-  }
   if (node.role !== undefined && !Object.hasOwn(generation.roles, node.role)) {
     return missing(`image ${node.image} declares no role ${node.role}, which node ${node.name} has`);
   }
-  if (name === 'config.txt') return { kind: 'generated', text: renderConfigTxt(node, generation) };
   const network = view.networks.get(client.interface);
   if (!network) return missing(`interface ${client.interface} has no address to mount the root from`);
-  return { kind: 'generated', text: renderCmdlineTxt(node, generation, network, view.exportsFolder) };
+  switch (name) {
+    case 'config.txt':
+      return { kind: 'generated', text: renderConfigTxt(node, generation) };
+    case 'cmdline.txt':
+      return { kind: 'generated', text: renderCmdlineTxt(node, generation, network, view.exportsFolder) };
+    default:
+      return staticFile(generation, name) ?? missing(`${generation.id} has no ${name}`);
+  }
 }
 
 function staticFile(
@@ -90,18 +97,6 @@ function staticFile(
   const { files } = generation.boot;
   const entry = Object.hasOwn(files, name) ? files[name] : undefined;
   return entry && { kind: 'static', file: `${generation.folder}/boot/${name}`, size: entry.size };
-}
-
-/**
- * The node with this MAC. A Pi 1-3 has `b8:27:eb` and the low 24 bits of its serial number as its MAC, so one whose
- * MAC nobody told is found by that, unless two nodes share those bits.
- */
-function nodeByMac(view: BootView, mac: Mac): Node | undefined {
-  const known = view.nodesByMac.get(mac);
-  if (known || oui(mac) !== 'b8:27:eb') return known;
-  const tail = mac.slice(9).replaceAll(':', '');
-  const candidates = [...view.nodes.values()].filter((node) => !node.mac && node.serial.endsWith(tail));
-  return candidates.length === 1 ? candidates[0] : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { bind, holdOffer } from './binding.ts';
 import { machineName } from './client.ts';
 import type { Inquiry, Reply } from './decision.ts';
 import { OPTION, textBytes } from './options.ts';
-import { usableReservation } from './pool.ts';
+import { isFree, usableReservation } from './pool.ts';
 import { bootOptions, leaseTimeOptions, networkOptions, type OptionEntry, replyTo } from './reply.ts';
 
 /** Offers `address`, and holds it for the client. */
@@ -55,7 +55,7 @@ export function missedReservation(inquiry: Inquiry): string | undefined {
   if (!node?.ip || usableReservation(inquiry)) return undefined;
   const holder = leases.byAddress(node.ip);
   const why =
-    holder === undefined || holder.expiresAt <= inquiry.now
+    holder === undefined || isFree(inquiry, node.ip)
       ? `it is no free address of ${inquiry.network.interface}'s subnet`
       : holder.state === 'declined'
         ? 'another machine on the wire answers for it'

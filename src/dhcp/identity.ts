@@ -1,7 +1,7 @@
-import { type BootView, nodeOf } from '../model/boot-view.ts';
+import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { LeaseReader } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
-import { type Mac, oui } from '../net/mac.ts';
+import type { Mac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Client } from './client.ts';
 
@@ -13,8 +13,8 @@ export interface Identity {
 }
 
 /**
- * Finds the Pi behind a message: the serial its firmware told; else the node with this MAC; else, for a Pi 1-3,
- * the node whose serial ends as the MAC does; else the serial that an earlier stage told with this MAC.
+ * Finds the Pi behind a message: the serial its firmware told; else the node with this MAC; else the serial that an
+ * earlier stage told with this MAC.
  * A told serial is never overruled by the MAC: what it boots is found by that serial, too.
  */
 export function identify(
@@ -26,8 +26,7 @@ export function identify(
 ): Identity {
   const serial =
     (client.kind === 'pi' ? client.serial : undefined) ??
-    view.nodesByMac.get(mac)?.serial ??
-    (client.kind === 'pi' ? serialEndingAs(mac, view) : undefined) ??
+    nodeByMac(view, mac)?.serial ??
     leases.byMac(mac, network)?.serial;
   return { serial, node: serial && nodeOf(view, serial) };
 }
@@ -40,12 +39,4 @@ export function isServed(client: Client, identity: Identity, view: BootView): bo
   if (identity.node) return true;
   const { unknown, defaultImage } = view.policy;
   return client.kind === 'pi' && unknown === 'serve' && defaultImage !== undefined;
-}
-
-/** Pi 1-3: the MAC is b8:27:eb and the low 24 bits of the serial (raspberrypi/firmware#1605). Two nodes: no answer. */
-function serialEndingAs(mac: Mac, view: BootView): Serial | undefined {
-  if (oui(mac) !== 'b8:27:eb') return undefined;
-  const tail = mac.slice(9).replaceAll(':', '');
-  const matches = [...view.nodes.keys()].filter((serial) => serial.endsWith(tail));
-  return matches.length === 1 ? matches[0] : undefined;
 }

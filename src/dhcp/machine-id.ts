@@ -3,12 +3,10 @@ import { matchSerial, type Serial } from '../net/serial.ts';
 
 /** What option 97 (RFC 4578 section 2.3) tells of a machine, as Raspberry Pi firmware fills it in. */
 export type MachineId =
-  /** EEPROM bootloader of Pi 4 and 5: magic, board revision, end of the MAC, serial. */
+  /** EEPROM bootloader of Pi 4 and 5: magic, board revision, end of the MAC (not always: rpi-eeprom#103), serial. */
   | {
       readonly kind: 'board';
       readonly boardRevision: number;
-      /** The last four bytes of the MAC; all zero in the EEPROM of 2020-03-04 (raspberrypi/rpi-eeprom#103). */
-      readonly macTail: Uint8Array;
       readonly serial: Serial;
     }
   /** bootcode.bin, the 3B+ ROM, Pi 4 before 2020-03-04, or `DHCP_OPTION97=0`: the serial four times. */
@@ -31,7 +29,7 @@ export function decodeMachineId(bytes: Uint8Array): MachineId {
   if (MAGICS.has(asciiFromBytes(bytes.subarray(1, 5)))) {
     const serial = serialFrom(view.getUint32(13, true));
     if (!serial) return { kind: 'other' };
-    return { kind: 'board', boardRevision: view.getUint32(5, true), macTail: bytes.subarray(9, 13), serial };
+    return { kind: 'board', boardRevision: view.getUint32(5, true), serial };
   }
   const words = [1, 5, 9, 13].map((offset) => view.getUint32(offset, true));
   const [first] = words as [number];

@@ -60,17 +60,6 @@ export function readU8(options: Options, code: number): number | undefined {
   return bytes?.length === 1 ? bytes[0] : undefined;
 }
 
-/** Network byte order, as the readers below. */
-export function readU16(options: Options, code: number): number | undefined {
-  const bytes = options.get(code);
-  return bytes?.length === 2 ? dataView(bytes).getUint16(0) : undefined;
-}
-
-export function readU32(options: Options, code: number): number | undefined {
-  const bytes = options.get(code);
-  return bytes?.length === 4 ? dataView(bytes).getUint32(0) : undefined;
-}
-
 export function readIpv4(options: Options, code: number): Ipv4 | undefined {
   const bytes = options.get(code);
   return bytes?.length === 4 ? ipv4FromBytes(bytes) : undefined;
@@ -91,19 +80,10 @@ export function readText(options: Options, code: number): string | undefined {
 
 // Writers make an option's bytes.
 
-export function messageTypeBytes(type: MessageType): Uint8Array {
-  return Uint8Array.of(MESSAGE_TYPE[type]);
-}
-
-export function u16Bytes(value: number): Uint8Array {
-  const bytes = new Uint8Array(2);
-  dataView(bytes).setUint16(0, value);
-  return bytes;
-}
-
+/** Network byte order. */
 export function u32Bytes(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
-  dataView(bytes).setUint32(0, value);
+  new DataView(bytes.buffer).setUint32(0, value);
   return bytes;
 }
 
@@ -114,8 +94,4 @@ export function ipv4Bytes(...addresses: readonly Ipv4[]): Uint8Array {
 /** ASCII, without a terminating NUL (RFC 2132 section 2). */
 export function textBytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
-}
-
-function dataView(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -31,6 +31,11 @@ const SNAME_LENGTH = 64;
 const FILE_LENGTH = 128;
 /** Shortest BOOTP message of RFC 951; old firmware and relays may drop a shorter one. */
 const MINIMUM_LENGTH = 300;
+/**
+ * A client's message fits one Ethernet frame, and the longest one its file and sname full of options. What is longer
+ * than this was made to keep us busy: a UDP datagram has room for 21,000 options.
+ */
+const LONGEST_MESSAGE = 4096;
 
 const PAD = 0;
 const OVERLOAD = 52;
@@ -39,6 +44,8 @@ const END = 255;
 
 /** Reads one datagram; option values are views into `bytes`. @throws WireError for anything that is no DHCP message. */
 export function decodeMessage(bytes: Uint8Array): DhcpMessage {
+  if (bytes.length > LONGEST_MESSAGE)
+    throw new WireError(`${bytes.length} bytes are more than the ${LONGEST_MESSAGE} of any message`);
   const reader = new ByteReader(bytes);
   const op = reader.u8('op');
   if (op !== 1 && op !== 2) throw new WireError(`op is ${op}, neither BOOTREQUEST nor BOOTREPLY`);
@@ -64,26 +71,28 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
   if (cookie !== MAGIC_COOKIE)
     throw new WireError(`the magic cookie is ${cookie.toString(16)}, not 63825363`);
 
-  const options = new Map<number, Uint8Array>();
-  readOptions(reader.take(reader.remaining, 'options'), options);
+  const pieces: Pieces = new Map();
+  readOptions(reader.take(reader.remaining, 'options'), pieces);
   // RFC 2131 section 4.1: an overloaded field holds options, `file` before `sname` (RFC 3396 section 5).
-  const overload = options.get(OVERLOAD)?.[0] ?? 0;
-  options.delete(OVERLOAD);
+  const overload = join(pieces.get(OVERLOAD) ?? [])[0] ?? 0;
   const isFileOverloaded = (overload & 1) !== 0;
   const isSnameOverloaded = (overload & 2) !== 0;
-  if (isFileOverloaded) readOptions(file, options);
-  if (isSnameOverloaded) readOptions(sname, options);
-  options.delete(OVERLOAD);
+  if (isFileOverloaded) readOptions(file, pieces);
+  if (isSnameOverloaded) readOptions(sname, pieces);
+  pieces.delete(OVERLOAD);
   return {
     ...header,
     sname: isSnameOverloaded ? '' : untilNul(sname),
     file: isFileOverloaded ? '' : untilNul(file),
-    options,
+    options: new Map(Array.from(pieces, ([code, values]) => [code, join(values)])),
   };
 }
 
+/** The values of each code, in the order of the wire. */
+type Pieces = Map<number, Uint8Array[]>;
+
 /** A missing END is tolerated, as every other server does; an option that runs past its field is not. */
-function readOptions(field: Uint8Array, into: Map<number, Uint8Array>): void {
+function readOptions(field: Uint8Array, into: Pieces): void {
   const reader = new ByteReader(field);
   while (reader.remaining > 0) {
     const code = reader.u8('option code');
@@ -92,8 +101,15 @@ function readOptions(field: Uint8Array, into: Map<number, Uint8Array>): void {
     const length = reader.u8(`option ${code}'s length`);
     const value = reader.take(length, `option ${code}`);
     const before = into.get(code);
-    into.set(code, before ? Uint8Array.from([...before, ...value]) : value);
+    if (before) before.push(value);
+    else into.set(code, [value]);
   }
+}
+
+function join(pieces: readonly Uint8Array[]): Uint8Array {
+  return pieces.length === 1
+    ? (pieces[0] as Uint8Array)
+    : Uint8Array.from(pieces.flatMap((piece) => Array.from(piece)));
 }
 
 function untilNul(field: Uint8Array): string {

@@ -1,7 +1,8 @@
-import type { BootView } from '../model/boot-view.ts';
-import type { Instant, LeaseReader } from '../model/lease.ts';
+import { type BootView, nodeByMac } from '../model/boot-view.ts';
+import type { Instant, Lease, LeaseReader } from '../model/lease.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { fnv1a } from '../net/fnv1a.ts';
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
 import type { Mac } from '../net/mac.ts';
 import { isHostAddress } from '../net/subnet.ts';
@@ -54,7 +55,7 @@ function probePool(seeker: Seeker): Ipv4 | undefined {
   if (!pool) return undefined;
   const first = ipv4ToNumber(pool.first);
   const size = ipv4ToNumber(pool.last) - first + 1;
-  const start = hash(seeker.mac) % size;
+  const start = fnv1a(seeker.mac) % size;
   let abandoned: Ipv4 | undefined;
   for (let step = 0; step < size; step++) {
     const address = ipv4FromNumber(first + ((start + step) % size));
@@ -71,11 +72,25 @@ function isInPool({ pool }: Network, address: Ipv4): boolean {
   return number >= ipv4ToNumber(pool.first) && number <= ipv4ToNumber(pool.last);
 }
 
-/** No live lease stands against it: none at all, an expired one, or this client's own. */
-function isFree({ leases, mac, now }: Seeker, address: Ipv4): boolean {
+/** No lease stands against it: none at all, this client's own, or an expired one that is kept for no node. */
+export function isFree({ leases, view, mac, now }: Seeker, address: Ipv4): boolean {
   const lease = leases.byAddress(address);
-  if (!lease || lease.expiresAt <= now) return true;
-  return lease.mac === mac && lease.state !== 'declined';
+  if (!lease) return true;
+  if (lease.expiresAt > now) return lease.mac === mac && lease.state !== 'declined';
+  return lease.mac === mac || !isKeptForNode(view, lease);
+}
+
+/**
+ * A node keeps its address when its lease has expired: the kernel's `ip=dhcp` never renews (net/ipv4/ipconfig.c),
+ * and a second machine with the address of a running Pi hangs its NFS root. Until the node is removed, or has another
+ * address reserved. A serial that some MAC told counts only while the node's own MAC is not known: whoever forges
+ * it would get the pool for ever, address by address.
+ */
+function isKeptForNode(view: BootView, lease: Lease): boolean {
+  if (lease.state === 'declined') return false;
+  const told = lease.serial && view.nodes.get(lease.serial);
+  const node = nodeByMac(view, lease.mac) ?? (told?.mac === undefined ? told : undefined);
+  return node !== undefined && (node.ip ?? lease.address) === lease.address;
 }
 
 /** Not ours, not the network's, and not reserved for another node. */
@@ -88,13 +103,4 @@ function isAvailable(seeker: Seeker, address: Ipv4): boolean {
 function isTakenByUs({ network, view }: Seeker, address: Ipv4): boolean {
   if (address === network.router || network.dns.includes(address)) return true;
   return view.networks.values().some((each) => each.address === address);
-}
-
-/** FNV-1a, 32 bits. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index++) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
-  }
-  return value;
 }

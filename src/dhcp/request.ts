@@ -5,7 +5,7 @@ import { expire, leaseOf } from './binding.ts';
 import type { Decision, Inquiry } from './decision.ts';
 import { acknowledge, refuse } from './grant.ts';
 import { OPTION, readIpv4 } from './options.ts';
-import { isGrantable, usableReservation } from './pool.ts';
+import { isFree, isGrantable, usableReservation } from './pool.ts';
 
 const OTHER_NETWORK = 'the address is not of this network';
 const OTHER_ADDRESS = "the address is another client's, or was never this client's";
@@ -63,7 +63,6 @@ function decideRenewing(inquiry: Inquiry, ciaddr: Ipv4): Decision {
   if (!isHostAddress(inquiry.network.subnet, ciaddr)) return refuse(inquiry, OTHER_NETWORK);
   if (leaseOf(inquiry)?.address === ciaddr || isGrantable(inquiry, ciaddr))
     return acknowledge(inquiry, ciaddr);
-  const holder = inquiry.leases.byAddress(ciaddr);
-  if (holder && holder.expiresAt > inquiry.now) return refuse(inquiry, OTHER_ADDRESS);
+  if (!isFree(inquiry, ciaddr)) return refuse(inquiry, OTHER_ADDRESS);
   return { kind: 'ignore', reason: 'it renews an address that we did not give' };
 }

@@ -3,12 +3,12 @@ import type { BootView } from '../model/boot-view.ts';
 import type { Instant, LeaseChange, LeaseReader } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
 import type { Sighting } from '../model/sighting.ts';
+import { throttle } from '../model/throttle.ts';
 import { WireError } from '../net/bytes.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { decide } from './decide.ts';
 import type { Arrival, Decision, Endpoint, Reply } from './decision.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage } from './packet.ts';
-import { throttle } from './throttle.ts';
 
 export interface DhcpSocket {
   readonly interface: string;
@@ -159,7 +159,7 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
   ): void {
     counts[counter]++;
     const cause = error instanceof Error ? error.message : String(error);
-    log.error({ ...fields, id, error }, `${what}: ${cause}`);
+    log.error({ ...fields, id, err: error }, `${what}: ${cause}`);
   }
 
   for (const each of options.sockets) {

@@ -10,6 +10,8 @@ export interface InterfaceAddress {
   readonly address: Ipv4;
   /** Bits of the netmask. */
   readonly prefix: number;
+  /** Of the interface, in bytes. */
+  readonly mtu: number;
 }
 
 /**
@@ -44,6 +46,7 @@ export function resolveNetworks(
         interface: name,
         address: own.address,
         subnet,
+        mtu: own.mtu,
         dhcp,
         dns,
         leaseSeconds,

@@ -4,6 +4,7 @@ import { run } from './run.ts';
 
 interface IpLink {
   readonly ifname: string;
+  readonly mtu: number;
   readonly addr_info: ReadonlyArray<{
     readonly local: string;
     readonly prefixlen: number;
@@ -17,9 +18,9 @@ interface IpLink {
  */
 export async function interfaceAddresses(): Promise<InterfaceAddress[]> {
   const links = JSON.parse(await run('ip', ['-4', '-j', 'address', 'show'])) as Array<Partial<IpLink>>;
-  return links.flatMap(({ ifname = '', addr_info = [] }) =>
+  return links.flatMap(({ ifname = '', mtu = 1500, addr_info = [] }) =>
     addr_info
       .filter(({ scope }) => scope !== 'host')
-      .map(({ local, prefixlen }) => ({ interface: ifname, address: local as Ipv4, prefix: prefixlen })),
+      .map(({ local, prefixlen }) => ({ interface: ifname, address: local as Ipv4, prefix: prefixlen, mtu })),
   );
 }

@@ -8,7 +8,6 @@ import { type Ipv4, ipv4ToBytes, UNSPECIFIED } from '../net/ipv4.ts';
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
 const SO_BROADCAST = 6;
 const SO_NO_CHECK = 11;
 const SO_BINDTODEVICE = 25;
@@ -48,6 +47,8 @@ export interface UdpBinding {
  * A UDP socket tied to one interface, able to broadcast. Node's dgram tells no arrival interface and cannot set
  * SO_BINDTODEVICE, so the socket is made by system calls and handed to dgram: one socket per interface says
  * where a broadcast came from, and 255.255.255.255 leaves by that interface with its address as the source.
+ * Without SO_REUSEADDR: UDP has no TIME_WAIT to get around, and with it a second server on the same interface would
+ * start without a word and take some of the datagrams. Sockets of different interfaces are never in each other's way.
  * SO_BINDTODEVICE needs no privilege on an unbound socket since Linux 5.7; a port below 1024 needs
  * CAP_NET_BIND_SERVICE.
  * @throws Refusal naming the interface, the port and the remedy.
@@ -63,7 +64,6 @@ export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
   address.writeUInt16BE(binding.port, 2);
   address.set(ipv4ToBytes(binding.address ?? UNSPECIFIED), 4);
   const failed =
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, 4) < 0 ||
     setsockopt(fd, SOL_SOCKET, SO_BROADCAST, on, 4) < 0 ||
     (binding.checksum === false && setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, on, 4) < 0) ||
     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) < 0 ||

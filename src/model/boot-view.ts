@@ -1,5 +1,5 @@
 import type { Ipv4 } from '../net/ipv4.ts';
-import type { Mac } from '../net/mac.ts';
+import { type Mac, oui } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { StoredGeneration } from './generation.ts';
 import type { Network } from './network.ts';
@@ -32,6 +32,18 @@ export interface BootView {
 /** Where a generation's root is mounted and exported. */
 export function rootExportPath(exportsFolder: string, generationId: string): string {
   return `${exportsFolder}/images/${generationId}`;
+}
+
+/**
+ * The added node with this MAC. A Pi 1-3 has `b8:27:eb` and the low 24 bits of its serial number as its MAC
+ * (raspberrypi/firmware#1605), so one whose MAC nobody told is found by that, unless two nodes share those bits.
+ */
+export function nodeByMac(view: BootView, mac: Mac): Node | undefined {
+  const known = view.nodesByMac.get(mac);
+  if (known || oui(mac) !== 'b8:27:eb') return known;
+  const tail = mac.slice(9).replaceAll(':', '');
+  const candidates = [...view.nodes.values()].filter((node) => !node.mac && node.serial.endsWith(tail));
+  return candidates.length === 1 ? candidates[0] : undefined;
 }
 
 /** The node as the boot decisions see it; a Pi served by `nodes.unknown: serve` is a node nobody stored. */

@@ -13,6 +13,8 @@ export interface Network {
   /** Our own address there: DHCP options 54 and 66, siaddr, and the NFS server the nodes mount from. */
   readonly address: Ipv4;
   readonly subnet: Subnet;
+  /** Of the interface, in bytes: no larger IP packet leaves it in one piece. */
+  readonly mtu: number;
   readonly dhcp: 'off' | 'proxy' | 'full';
   /** `full` only, as are the next three. */
   readonly pool?: AddressRange;

@@ -1,11 +1,4 @@
-/** 32-bit FNV-1a over UTF-16 code units. Not for secrets: for numbers that must come out the same on every machine. */
-export function fnv1a(text: string, seed = 0): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let index = 0; index < text.length; index++) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
-  }
-  return hash;
-}
+import { fnv1a } from '../net/fnv1a.ts';
 
 /** A UUID (RFC 9562 version 8, "custom") that follows from `name` alone, so that it never changes. */
 export function stableUuid(name: string): string {

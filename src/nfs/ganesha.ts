@@ -75,10 +75,7 @@ export function openGanesha(options: ExporterOptions): Exporter {
       inTurn(() => reconcile(applied.map(({ entry }) => entry))).then(
         () => log.info({ id: 'NFS_SERVER_RESTARTED' }, 'NFS-Ganesha serves again'),
         (error) =>
-          log.error(
-            { id: 'NFS_SERVER_RESTART_FAILED', error: String(error) },
-            'NFS-Ganesha did not come back',
-          ),
+          log.error({ id: 'NFS_SERVER_RESTART_FAILED', err: error }, 'NFS-Ganesha did not come back'),
       );
     }, delay).unref();
   };
@@ -149,7 +146,7 @@ export function openGanesha(options: ExporterOptions): Exporter {
     for (const path of session?.mounted ?? []) {
       if (wanted.has(path)) continue;
       await session?.unmount(path).catch((error) => {
-        log.warn({ id: 'NFS_UNMOUNT_FAILED', path, error: String(error) }, `${path} stays mounted`);
+        log.warn({ id: 'NFS_UNMOUNT_FAILED', path, err: error }, `${path} stays mounted`);
       });
       await rmdir(path).catch(() => {});
     }

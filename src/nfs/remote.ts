@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../model/log.ts';
-import type { Exporter, ExportState } from './applied.ts';
+import { type Exporter, type ExportState, oneAtATime } from './applied.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import type { Export } from './export.ts';
 import { ANSWER_FILE, type ExportsAnswer, exportsAnswerSchema, requestFile } from './exports-job.ts';
@@ -26,6 +26,7 @@ export function openRemote({
   answerFile = ANSWER_FILE,
   patienceMs = 20_000,
 }: RemoteOptions): Exporter {
+  const inTurn = oneAtATime();
   let desired: readonly Export[] = [];
   let answer: ExportsAnswer | undefined;
 
@@ -39,18 +40,20 @@ export function openRemote({
   let id = '';
   const following = setInterval(() => void readAnswer(id).catch(() => {}), 2000).unref();
 
+  const ask = async (exports: readonly Export[]) => {
+    desired = exports;
+    answer = undefined;
+    id = randomUUID();
+    await writeDurably(requestFile(stateFolder), JSON.stringify({ id, exports }));
+    for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(50)) {
+      if (await readAnswer(id)) return;
+    }
+    log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);
+  };
+
   return {
     kind: 'unit',
-    async apply(exports) {
-      desired = exports;
-      answer = undefined;
-      id = randomUUID();
-      await writeDurably(requestFile(stateFolder), JSON.stringify({ id, exports }));
-      for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(50)) {
-        if (await readAnswer(id)) return;
-      }
-      log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);
-    },
+    apply: (exports) => inTurn(() => ask(exports)),
     state: () => ({
       exports:
         answer && !answer.failure

@@ -14,8 +14,10 @@ export interface Counters {
   failed: number;
   /** Datagrams that are no packet, or no packet for where they arrived. */
   malformed: number;
-  /** Requests for what is never done: writing, other modes, more transfers than the limits. */
+  /** Requests for what is never done: writing, other modes. */
   refused: number;
+  /** Requests left unanswered because as many transfers ran as the limits allow. */
+  busy: number;
   /** Datagrams to a transfer from somebody else than its client. */
   strangers: number;
 }
@@ -31,6 +33,7 @@ export function newCounters(): Counters {
     failed: 0,
     malformed: 0,
     refused: 0,
+    busy: 0,
     strangers: 0,
   };
 }

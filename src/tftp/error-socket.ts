@@ -18,8 +18,10 @@ export interface ErrorSocket {
  */
 export function createErrorSocket(open: () => Promise<dgram.Socket>, fallback: dgram.Socket): ErrorSocket {
   let opening: Promise<dgram.Socket> | undefined;
+  let isClosed = false;
 
   async function socket(): Promise<dgram.Socket> {
+    if (isClosed) return fallback;
     opening ??= open().then((opened) => opened.on('error', () => {}));
     try {
       return await opening;
@@ -29,17 +31,41 @@ export function createErrorSocket(open: () => Promise<dgram.Socket>, fallback: d
     }
   }
 
+  /** Two errors may fail by one socket: the second must not end the one that the first has opened since. */
+  async function discard(failed: dgram.Socket): Promise<void> {
+    const held = opening;
+    if ((await held?.catch(() => undefined)) !== failed || opening !== held) return;
+    opening = undefined;
+    failed.close();
+  }
+
   return {
     async send(to, code, message) {
-      const from = await socket();
       const packet = encodePacket({ kind: 'error', code, message });
-      await new Promise<void>((resolve) => from.send(packet, to.port, to.address, () => resolve())).catch(
-        () => {}, // closed meanwhile
-      );
+      const from = await socket();
+      if (await trySend(from, packet, to)) return;
+      // It is bound to an address that the interface may have lost; a new one is bound to the address of now.
+      await discard(from);
+      await trySend(await socket(), packet, to);
     },
     async close() {
-      const opened = await opening?.catch(() => undefined);
+      isClosed = true;
+      const held = opening;
+      opening = undefined;
+      const opened = await held?.catch(() => undefined);
       if (opened) await new Promise<void>((resolve) => opened.close(() => resolve()));
     },
   };
+}
+
+/** Whether the datagram is with the kernel. */
+async function trySend(from: dgram.Socket, packet: Uint8Array, to: Peer): Promise<boolean> {
+  try {
+    await new Promise<void>((resolve, reject) =>
+      from.send(packet, to.port, to.address, (error) => (error ? reject(error) : resolve())),
+    );
+    return true;
+  } catch {
+    return false; // no route from its address, or closed meanwhile
+  }
 }

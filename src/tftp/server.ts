@@ -1,6 +1,7 @@
 import type dgram from 'node:dgram';
 import type { OpenBootFile } from '../model/boot-file.ts';
 import type { Log } from '../model/log.ts';
+import { throttle } from '../model/throttle.ts';
 import { WireError } from '../net/bytes.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { type Counters, newCounters } from './counters.ts';
@@ -13,8 +14,6 @@ export interface TftpListener {
   readonly interface: string;
   /** Bound to the service port on this interface; {@link TftpServer.stop} closes it. */
   readonly socket: dgram.Socket;
-  /** Of the interface, in bytes; 1500 unless told. Blocks are kept small enough not to be fragmented. */
-  readonly mtu?: number;
 }
 
 export interface TftpLimits {
@@ -28,6 +27,8 @@ export interface TftpServerOptions {
   readonly listeners: readonly TftpListener[];
   /** A UDP socket bound to any free port of the interface. */
   readonly openTransferSocket: (interfaceName: string) => Promise<dgram.Socket>;
+  /** Of the interface now, in bytes; 1500 unless known. Blocks are kept small enough not to be fragmented. */
+  readonly mtuOf?: (interfaceName: string) => number | undefined;
   readonly openFile: OpenBootFile;
   readonly log: Log;
   readonly limits?: Partial<TftpLimits>;
@@ -56,6 +57,7 @@ interface Slot {
 
 const DEFAULT_LIMITS: TftpLimits = { transfers: 512, transfersPerClient: 64, transferMs: 15 * 60_000 };
 const DEFAULT_MTU = 1500;
+const BUSY_LOG_INTERVAL_MS = 10_000;
 /** Of IPv4, UDP and a DATA packet. */
 const HEADER_BYTES = 20 + 8 + 4;
 
@@ -64,12 +66,13 @@ const HEADER_BYTES = 20 + 8 + 4;
  * Each transfer has a socket of its own.
  */
 export function startTftpServer(options: TftpServerOptions): TftpServer {
-  const { listeners, openTransferSocket, openFile, log } = options;
+  const { listeners, openTransferSocket, mtuOf, openFile, log } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newCounters();
   /** By interface, client address and client TID: what one client port waits for. */
   const slots = new Map<string, Slot>();
   const errorSockets = new Map<TftpListener, ErrorSocket>();
+  const busy = throttle(BUSY_LOG_INTERVAL_MS, Date.now);
   let isStopped = false;
 
   async function receive(listener: TftpListener, bytes: Uint8Array, peer: Peer): Promise<void> {
@@ -89,11 +92,20 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     // Another request from the same port: the client has given up the one before.
     if (running) void abandon(running);
 
-    const refusal = refusalOf(request, peer);
+    const refusal = refusalOf(request);
     if (refusal) {
       counters.refused += 1;
       log.info({ ...fieldsOf({ listener, peer, request }), id: 'TFTP_REFUSED' }, refusal.message);
       await answerError(listener, peer, refusal.code, refusal.message);
+      return;
+    }
+    if (!makeRoom(peer)) {
+      // Silence: firmware would take an ERROR for "no such file" and go on without it, but it asks again after 2 s.
+      counters.busy += 1;
+      busy((left) => {
+        const fields = { ...fieldsOf({ listener, peer, request }), id: 'TFTP_BUSY', left };
+        log.warn(fields, 'too many transfers are running: requests are left unanswered');
+      });
       return;
     }
     const deadline = setTimeout(
@@ -111,7 +123,7 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     });
   }
 
-  function refusalOf(request: Request, peer: Peer): { code: number; message: string } | undefined {
+  function refusalOf(request: Request): { code: number; message: string } | undefined {
     if (request.kind === 'wrq') {
       return { code: errorCode.accessViolation, message: 'this server is read-only: nothing can be written' };
     }
@@ -119,11 +131,23 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       const message = `mode "${request.mode.slice(0, 32)}" is not served: use octet (binary)`;
       return { code: errorCode.illegalOperation, message };
     }
-    const ofClient = [...slots.values()].filter((slot) => slot.peer.address === peer.address).length;
-    if (slots.size >= limits.transfers || ofClient >= limits.transfersPerClient) {
-      return { code: errorCode.undefined, message: 'busy: too many transfers are running' };
-    }
     return undefined;
+  }
+
+  /**
+   * Whether one more transfer of this client fits the limits, if need be in the place of the oldest that was never
+   * acknowledged: its client is forged or gone. A real one acknowledges within milliseconds, or asks again.
+   */
+  function makeRoom(peer: Peer): boolean {
+    const all = [...slots.values()];
+    const ofClient = all.filter((slot) => slot.peer.address === peer.address);
+    const isClientFull = ofClient.length >= limits.transfersPerClient;
+    if (!isClientFull && all.length < limits.transfers) return true;
+    const silent = (isClientFull ? ofClient : all).find((slot) => slot.session?.isUnacknowledged);
+    if (!silent) return false;
+    counters.timeouts += 1;
+    void abandon(silent);
+    return true;
   }
 
   async function serve(slot: Slot): Promise<void> {
@@ -151,7 +175,7 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       await file.close();
       return;
     }
-    const maxBlockSize = (listener.mtu ?? DEFAULT_MTU) - HEADER_BYTES;
+    const maxBlockSize = (mtuOf?.(listener.interface) ?? DEFAULT_MTU) - HEADER_BYTES;
     const terms = negotiate(request.options, file.size, maxBlockSize);
     const onOver = (outcome: Outcome) => {
       release(slot);

@@ -5,7 +5,14 @@ import type { Counters } from './counters.ts';
 import type { Terms } from './negotiate.ts';
 import { decodePacket, encodeDataHeader, encodePacket, errorCode } from './packet.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { start, step, type TransferEffect, type TransferEvent, wireBlock } from './transfer.ts';
+import {
+  isUnacknowledged,
+  start,
+  step,
+  type TransferEffect,
+  type TransferEvent,
+  wireBlock,
+} from './transfer.ts';
 
 /** The client's end of a transfer: its address and its TID. */
 export interface Peer {
@@ -59,6 +66,11 @@ export class Session {
     const first = start(this.#options.terms, this.#options.file.size);
     this.#state = first.state;
     this.#apply(first.effects);
+  }
+
+  /** The client has sent nothing since its request. */
+  get isUnacknowledged(): boolean {
+    return isUnacknowledged(this.#state);
   }
 
   /** The transfer as a whole took too long. */

@@ -61,6 +61,11 @@ export function start(terms: Terms, size: number): Step {
   return send({ terms, blocks, acked, sent: acked, tries: 0 });
 }
 
+/** Neither the OACK nor DATA 1 is known to have arrived. */
+export function isUnacknowledged({ terms, acked }: TransferState): boolean {
+  return acked === (terms.accepted ? -1 : 0);
+}
+
 export function step(state: TransferState, event: TransferEvent): Step {
   switch (event.kind) {
     case 'ack': {

@@ -16,7 +16,7 @@ import { openExporter } from '../../src/nfs/exporter.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 
 const CONFIG = parseConfig('interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.100-10.0.0.199\n', 'f');
-const PRESENT = [{ interface: 'eth0', address: '10.0.0.1' as Ipv4, prefix: 24 }];
+const PRESENT = [{ interface: 'eth0', address: '10.0.0.1' as Ipv4, prefix: 24, mtu: 1500 }];
 
 describe('the API', () => {
   let api: FastifyInstance;

@@ -39,6 +39,7 @@ export const sampleNetwork: Network = {
   interface: 'eth0',
   address: '192.168.172.1' as Ipv4,
   subnet: { network: '192.168.172.0' as Ipv4, prefix: 24 },
+  mtu: 1500,
   dhcp: 'full',
   dns: [],
   leaseSeconds: 3600,

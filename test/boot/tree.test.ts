@@ -120,12 +120,31 @@ const cases: Record<string, Case> = {
     asks: '9ffefd02/config.txt',
     expect: ['missing', /declares no role database/],
   },
+  'a role the image has not, a file it has': {
+    asks: '9ffefd02/start4.elf',
+    expect: ['missing', /declares no role database/],
+  },
   'an interface we have no address on': {
     client: { ...stranger, interface: 'eth7' },
     asks: '9ffefdef/cmdline.txt',
     expect: ['missing', /eth7/],
   },
 };
+
+test('a node that cannot be booted has no file at all, whatever is asked (checklist 42)', () => {
+  const nowhere = { ...stranger, interface: 'eth7' };
+  for (const [client, prefix] of [
+    [stranger, '9ffefd02'],
+    [stranger, '9ffefd03'],
+    [nowhere, '9ffefdef'],
+  ] as const) {
+    const found = ['start4.elf', 'config.txt', 'cmdline.txt', 'bootcode.bin', 'no-such-file'].map((name) =>
+      lookup(held, client, `${prefix}/${name}`),
+    );
+    assert.equal(found[0]?.kind, 'missing', prefix);
+    for (const each of found) assert.deepEqual(each, found[0], 'one reason for all');
+  }
+});
 
 for (const [name, { view = held, client = stranger, asks, expect }] of Object.entries(cases)) {
   test(name, () => {

@@ -9,7 +9,7 @@ describe('the configuration that init writes', () => {
   for (const prefix of [16, 22, 24, 28, 30]) {
     for (const dhcp of ['proxy', 'full', 'off']) {
       it(`is right for a /${prefix} with dhcp ${dhcp}`, () => {
-        const own = { interface: 'enp1s0', address: '192.168.172.1' as Ipv4, prefix };
+        const own = { interface: 'enp1s0', address: '192.168.172.1' as Ipv4, prefix, mtu: 9000 };
         const text = renderConfig(own, {
           dhcp,
           router: '192.168.172.2' as Ipv4,
@@ -19,6 +19,7 @@ describe('the configuration that init writes', () => {
         assert.equal(config.interfaces.enp1s0?.dhcp, dhcp);
         const network = resolveNetworks(config.interfaces, [own]).get('enp1s0');
         assert.equal(network?.pool !== undefined, dhcp === 'full');
+        assert.equal(network?.mtu, 9000);
       });
     }
   }

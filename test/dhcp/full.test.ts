@@ -177,6 +177,16 @@ test('a reserved address that another machine holds: an address of the pool, and
   assert.match(decision.warning ?? '', /reserved address 192\.168\.172\.21: 3c:22:fb:01:02:03 holds it/);
 });
 
+test('a reserved address that a node still has, its lease expired: the same, and the warning names the holder', () => {
+  const taken = ip('192.168.172.21');
+  const nodes = [node(PI4, { ip: taken }), node(PI5, { mac: mac(PI5.mac) })];
+  const decision = replyOf(
+    ask({ nodes, leases: [lease(taken, PI5.mac, { expiresAt: NOW - 1 })] }, from(PI4)),
+  );
+  assert.notEqual(decision.message.yiaddr, taken);
+  assert.match(decision.warning ?? '', new RegExp(`${PI5.mac} holds it`));
+});
+
 const declined = (address: string, more: ReadonlyArray<readonly [number, Uint8Array]> = []) =>
   plain('decline', { chaddr: mac(PI4.mac) }, [
     [OPTION.requestedIpAddress, Uint8Array.from(address.split('.'), Number)],
@@ -247,7 +257,8 @@ test('the kernel’s address is not its host name', () => {
 test('when the reservation changes, what the client had before is given up', () => {
   const before = lease('192.168.172.103', ROM3_PLUS.mac);
   const nodes = [node(ROM3_PLUS, { ip: ip('192.168.172.30') })];
-  const { leaseChanges } = replyOf(ask({ nodes, leases: [before] }, from(ROM3_PLUS)));
+  const { leaseChanges, message } = replyOf(ask({ nodes, leases: [before] }, from(ROM3_PLUS)));
+  assert.equal(message.yiaddr, '192.168.172.30');
   assert.deepEqual(leaseChanges[0], { kind: 'remove', address: before.address });
   assert.equal(leaseChanges[1]?.kind === 'put' && leaseChanges[1].lease.address, '192.168.172.30');
 });

@@ -42,6 +42,26 @@ const CASES: ReadonlyArray<{ name: string; given: World; arrives: DhcpMessage; e
     expect: [undefined, undefined, false],
   },
   {
+    name: 'not by the end of its MAC when the node has another MAC',
+    given: { nodes: [node(ROM3, { mac: mac('b8:27:eb:99:99:99') })] },
+    arrives: from(ROM3),
+    expect: [undefined, undefined, false],
+  },
+  {
+    name: 'the twin whose MAC is not known, when the other has another',
+    given: {
+      nodes: [node(ROM3, { mac: mac('b8:27:eb:99:99:99') }), { ...other, serial: serial('016c4c16') }],
+    },
+    arrives: from(ROM3),
+    expect: ['016c4c16', 'other', true],
+  },
+  {
+    name: 'the kernel of a Pi 3, by the end of its MAC',
+    given: { nodes: [node(ROM3)] },
+    arrives: plain('discover', { chaddr: mac(ROM3.mac) }),
+    expect: [ROM3.serial, `node-${ROM3.serial}`, true],
+  },
+  {
     name: 'by what an earlier stage told',
     given: {
       nodes: [node(PI4)],

@@ -2,16 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   ipv4Bytes,
-  messageTypeBytes,
   readIpv4,
   readIpv4List,
   readMessageType,
   readText,
   readU8,
-  readU16,
-  readU32,
   textBytes,
-  u16Bytes,
   u32Bytes,
 } from '../../src/dhcp/options.ts';
 import { hex } from './fixtures/discovers.ts';
@@ -20,8 +16,6 @@ import { ip } from './fixtures/world.ts';
 const CODE = 200;
 const READERS = [
   { name: 'u8', read: readU8, valid: ['2a', 42], short: '', long: '2a2a' },
-  { name: 'u16', read: readU16, valid: ['8001', 0x8001], short: '80', long: '800100' },
-  { name: 'u32', read: readU32, valid: ['fffffffe', 0xfffffffe], short: 'ffffff', long: 'ffffffff00' },
   { name: 'ipv4', read: readIpv4, valid: ['c0a8ac01', '192.168.172.1'], short: 'c0a8ac', long: 'c0a8ac0101' },
   {
     name: 'ipv4 list',
@@ -44,7 +38,7 @@ for (const { name, read, valid, short, long } of READERS) {
 
 test('readers work on a view into a larger buffer', () => {
   const view = hex('ffff 12345678 ffff').subarray(2, 6);
-  assert.equal(readU32(new Map([[CODE, view]]), CODE), 0x12345678);
+  assert.equal(readIpv4(new Map([[CODE, view]]), CODE), '18.52.86.120');
 });
 
 test('text has its trailing NULs cut and any byte', () => {
@@ -69,9 +63,7 @@ test('message types by name', () => {
 });
 
 test('writers are the readers’ inverse', () => {
-  assert.deepEqual(u16Bytes(0x8001), hex('8001'));
   assert.deepEqual(u32Bytes(0xfffffffe), hex('fffffffe'));
   assert.deepEqual(ipv4Bytes(ip('192.168.172.1'), ip('9.9.9.9')), hex('c0a8ac01 09090909'));
   assert.deepEqual(textBytes('PXE'), hex('505845'));
-  assert.deepEqual(messageTypeBytes('nak'), hex('06'));
 });

@@ -31,7 +31,7 @@ const anyMessage: fc.Arbitrary<DhcpMessage> = fc.record(
     file: text(128),
     options: fc
       .tuple(
-        fc.array(fc.tuple(code, fc.uint8Array({ maxLength: 600 })), { maxLength: 12 }),
+        fc.array(fc.tuple(code, fc.uint8Array({ maxLength: 600 })), { maxLength: 6 }),
         fc.option(fc.uint8Array({ maxLength: 60 }), { nil: undefined }),
       )
       .map(([entries, relay]) => new Map([...entries, ...(relay ? [[82, relay] as const] : [])])),
@@ -174,6 +174,11 @@ const REFUSALS: ReadonlyArray<{ name: string; bytes: Uint8Array; says: RegExp }>
     says: /option 53 needs 4 bytes, 1 are left/,
   },
   {
+    name: 'more than any message has',
+    bytes: raw({ options: '00'.repeat(3857) }),
+    says: /4097 bytes are more/,
+  },
+  {
     name: 'the same in an overloaded field',
     bytes: raw({ options: '34 01 02 ff', sname: `0c ff ${'61'.repeat(62)}` }),
     says: /option 12 needs 255/,
@@ -188,6 +193,15 @@ for (const { name, bytes, says } of REFUSALS) {
     );
   });
 }
+
+test('the largest datagram, all of repeats, is refused at once; the largest message is read at once', () => {
+  const repeats = (count: number) => raw({ options: '2b 01 07'.repeat(count) });
+  const startedAt = performance.now();
+  assert.throws(() => decodeMessage(repeats(21_755)), WireError);
+  assert.equal(decodeMessage(repeats(1285)).options.get(43)?.length, 1285);
+  const took = performance.now() - startedAt;
+  assert.ok(took < 200, `${took} ms`);
+});
 
 test('a message has at least 300 bytes and relay agent information goes last', () => {
   const relay = [82, hex('0104 00000001')] as const;

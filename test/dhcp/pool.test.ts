@@ -43,6 +43,7 @@ const TWO = pool(A, B);
 const held = (state: Lease['state'], expiresAt: number, holder: string = PI4.mac) => [
   lease(A, holder, { state, expiresAt }),
 ];
+const told = (expiresAt: number) => [lease(A, PI4.mac, { serial: node(PI4).serial, expiresAt })];
 
 const CASES: ReadonlyArray<{
   name: string;
@@ -127,6 +128,52 @@ const CASES: ReadonlyArray<{
   {
     name: 'an abandoned one when there is no other',
     given: { network: pool(A, A), leases: held('bound', NOW - 1) },
+    expect: A,
+  },
+  {
+    name: 'not a node’s, by its MAC, though it has expired',
+    given: {
+      network: pool(A, A),
+      nodes: [node(PI4, { mac: mac(PI4.mac) })],
+      leases: held('bound', NOW - 1),
+    },
+    wishes: [A],
+    expect: undefined,
+  },
+  {
+    name: 'not a node’s, by the serial it told, though it has expired',
+    given: { network: pool(A, A), nodes: [node(PI4)], leases: told(NOW - 1) },
+    wishes: [A],
+    expect: undefined,
+  },
+  {
+    name: 'but for the node itself',
+    given: { network: pool(A, A), nodes: [node(PI4)], leases: told(NOW - 1) },
+    seeker: { mac: mac(PI4.mac), node: node(PI4) },
+    expect: A,
+  },
+  {
+    name: 'what a forger of a node’s serial left is free',
+    given: {
+      network: pool(A, A),
+      nodes: [node(PI4, { mac: mac(PI4.mac) })],
+      leases: [lease(A, PI5.mac, { serial: node(PI4).serial, expiresAt: NOW - 1 })],
+    },
+    expect: A,
+  },
+  {
+    name: 'a node’s that has another address reserved, once it has expired',
+    given: { network: pool(A, A), nodes: [node(PI4, { ip: B })], leases: told(NOW - 1) },
+    expect: A,
+  },
+  {
+    name: 'not a node’s that has another address reserved, before it has expired',
+    given: { network: pool(A, A), nodes: [node(PI4, { ip: B })], leases: told(NOW + 1) },
+    expect: undefined,
+  },
+  {
+    name: 'a removed node’s, once it has expired',
+    given: { network: pool(A, A), leases: told(NOW - 1) },
     expect: A,
   },
   {

@@ -167,6 +167,12 @@ const ROWS: ReadonlyArray<{ name: string; given: World; arrives: DhcpMessage; ex
     expect: 'nak',
   },
   {
+    name: 'RENEWING what is a node’s now, whose lease has expired',
+    given: { nodes: [node(PI4)], leases: [{ ...others, serial: node(PI4).serial, expiresAt: NOW - 1 }] },
+    arrives: renewing(HELD),
+    expect: 'nak',
+  },
+  {
     name: 'RENEWING what rests after DECLINE',
     given: { leases: [{ ...bound, state: 'declined' } satisfies Lease] },
     arrives: renewing(HELD),

@@ -82,6 +82,21 @@ test('a DISCOVER is answered, its lease kept and its Pi seen', async (t) => {
   await counted('offer', 1);
 });
 
+test('what fails is logged with its stack, under the name that pino writes out', async (t) => {
+  const failure = new Error('disk full');
+  const logged: object[] = [];
+  const { send, counted } = await start(t, {
+    commit: () => Promise.reject(failure),
+    log: { ...silentLog, error: (fields) => void logged.push(fields) },
+  });
+  send(PI4.bytes);
+  await counted('commitFailed', 1);
+  assert.deepEqual(
+    logged.map((fields) => 'err' in fields && fields.err),
+    [failure],
+  );
+});
+
 test('5,000 datagrams of garbage cost nobody a reply and few lines', async (t) => {
   const { send, replied, counted, server, lines } = await start(t);
   const garbage = [

@@ -14,7 +14,7 @@ const CONFIG = parseConfig(
   'interfaces:\n  eth0:\n    dhcp: full\n    pool: 192.168.172.100-192.168.172.199\n    router: 192.168.172.1\n',
   'f',
 );
-const PRESENT = [{ interface: 'eth0', address: '192.168.172.17' as Ipv4, prefix: 24 }];
+const PRESENT = [{ interface: 'eth0', address: '192.168.172.17' as Ipv4, prefix: 24, mtu: 1500 }];
 const SERIAL = parseSerial('9ffefdef');
 const OTHER = parseSerial('b66c4c16');
 const MAC = 'dc:a6:32:01:36:c2' as Mac;

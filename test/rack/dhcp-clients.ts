@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageTypeBytes, OPTION, readIpv4, readMessageType } from '../../src/dhcp/options.ts';
+import { MESSAGE_TYPE, OPTION, readIpv4, readMessageType } from '../../src/dhcp/options.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
 import { openUdp } from '../../src/host/udp.ts';
 import { type Ipv4, ipv4ToBytes, LIMITED_BROADCAST, UNSPECIFIED } from '../../src/net/ipv4.ts';
@@ -44,10 +44,10 @@ async function exchange(mac: Mac, options: Array<[number, Uint8Array]>): Promise
 
 async function lease(mac: Mac): Promise<Ipv4> {
   for (;;) {
-    const offer = await exchange(mac, [[OPTION.messageType, messageTypeBytes('discover')]]);
+    const offer = await exchange(mac, [[OPTION.messageType, Uint8Array.of(MESSAGE_TYPE.discover)]]);
     const server = readIpv4(offer.options, OPTION.serverIdentifier) as Ipv4;
     const ack = await exchange(mac, [
-      [OPTION.messageType, messageTypeBytes('request')],
+      [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE.request)],
       [OPTION.requestedIpAddress, ipv4ToBytes(offer.yiaddr)],
       [OPTION.serverIdentifier, ipv4ToBytes(server)],
     ]);

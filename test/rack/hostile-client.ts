@@ -1,6 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageTypeBytes, OPTION, textBytes, u16Bytes } from '../../src/dhcp/options.ts';
+import { MESSAGE_TYPE, OPTION, textBytes } from '../../src/dhcp/options.ts';
 import { encodeMessage } from '../../src/dhcp/packet.ts';
 import { openUdp } from '../../src/host/udp.ts';
 import { type Ipv4, ipv4ToBytes, UNSPECIFIED } from '../../src/net/ipv4.ts';
@@ -62,7 +62,7 @@ function mutate(bytes: Uint8Array): Uint8Array {
 
 const PI_OPTIONS: ReadonlyArray<[number, Uint8Array]> = [
   [OPTION.parameterRequestList, Uint8Array.of(1, 3, 43, 60, 66, 67)],
-  [OPTION.clientArch, u16Bytes(0)],
+  [OPTION.clientArch, new Uint8Array(2)],
   [OPTION.clientMachineId, Uint8Array.of(0, ...textBytes('RPi4'), ...new Uint8Array(8), 1, 0, 0, 0xba)],
   [OPTION.vendorClass, textBytes('PXEClient:Arch:00000:UNDI:002001')],
 ];
@@ -74,7 +74,7 @@ const DHCP = (['discover', 'request', 'decline', 'release', 'inform', 'offer'] a
       ...{ ciaddr: UNSPECIFIED, yiaddr: UNSPECIFIED, siaddr: UNSPECIFIED, giaddr: UNSPECIFIED },
       chaddr: 'dc:a6:32:ba:d0:01' as Mac,
       options: new Map<number, Uint8Array>([
-        [OPTION.messageType, messageTypeBytes(type)],
+        [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[type])],
         [OPTION.requestedIpAddress, ipv4ToBytes('192.168.172.111' as Ipv4)],
         ...options,
       ]),

@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import type { BootFile, OpenBootFile } from '../../src/model/boot-file.ts';
 import { silentLog } from '../../src/model/log.ts';
 import { decodePacket, encodePacket, type TftpPacket } from '../../src/tftp/packet.ts';
-import { startTftpServer, type TftpLimits, type TftpServer } from '../../src/tftp/server.ts';
+import {
+  startTftpServer,
+  type TftpLimits,
+  type TftpServer,
+  type TftpServerOptions,
+} from '../../src/tftp/server.ts';
 
 const HOST = '127.0.0.1';
 
@@ -34,16 +39,17 @@ export interface Loopback {
 export async function serveLoopback(
   openFile: OpenBootFile,
   limits: Partial<TftpLimits> = {},
-  mtu = 1500,
+  more: Partial<TftpServerOptions> = {},
 ): Promise<Loopback> {
   const socket = await openSocket();
   const port = socket.address().port;
   const server = startTftpServer({
-    listeners: [{ interface: 'lo', socket, mtu }],
+    listeners: [{ interface: 'lo', socket }],
     openTransferSocket: openSocket,
     openFile,
     log: silentLog,
     limits,
+    ...more,
   });
   return { server, listener: socket, port };
 }
@@ -69,6 +75,10 @@ export class ScriptedClient {
       this.#received.push({ ...packet, port: from.port, afterMs: performance.now() - this.#sentAt });
       this.#wake?.();
     });
+  }
+
+  get port(): number {
+    return this.#socket.address().port;
   }
 
   send(port: number, what: TftpPacket | Uint8Array): void {

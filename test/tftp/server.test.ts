@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenBootFile } from '../../src/model/boot-file.ts';
+import { silentLog } from '../../src/model/log.ts';
 import { fetchFile, type Loopback, memoryFile, rrq, ScriptedClient, serveLoopback } from './loopback.ts';
 
 /** Bytes that differ from block to block, the same in every run. */
@@ -240,23 +241,54 @@ test('50 clients at once each get the whole file (checklist 35)', async () => {
   assert.equal(now.bytes - before.bytes, 50 * kernel.length);
 });
 
-test('beyond a limit a client is told "busy", and served again when there is room', async () => {
-  const limited = await serveLoopback(openFile, { transfersPerClient: 2 });
+test('beyond a limit nothing is answered, and the request that comes again is served when there is room', async () => {
+  const warnings: object[] = [];
+  const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
+  const limited = await serveLoopback(openFile, { transfersPerClient: 2 }, { log });
   const clients = await Promise.all(Array.from({ length: 3 }, () => ScriptedClient.open()));
   const [one, two, three] = clients as [ScriptedClient, ScriptedClient, ScriptedClient];
-  one.send(limited.port, rrq('kernel'));
-  two.send(limited.port, rrq('kernel'));
-  const first = await one.next();
+  for (const client of [one, two]) {
+    client.send(limited.port, rrq('kernel'));
+    client.send((await client.next())?.port ?? 0, { kind: 'ack', block: 1 });
+  }
+  const second = await one.next();
   assert.equal((await two.next())?.kind, 'data');
-  three.send(limited.port, rrq('kernel'));
-  const busy = await three.next();
-  assert.deepEqual(busy?.kind === 'error' && [busy.code, /busy/.test(busy.message)], [0, true]);
-  assert.equal(limited.server.counters().refused, 1);
+  for (let tries = 0; tries < 3; tries += 1) {
+    three.send(limited.port, rrq('kernel'));
+    assert.equal(await three.next(100), undefined, 'silence');
+  }
+  assert.equal(limited.server.counters().busy, 3);
+  assert.deepEqual(
+    warnings.map((fields) => 'id' in fields && fields.id),
+    ['TFTP_BUSY'],
+  );
 
-  one.send(first?.port ?? 0, { kind: 'error', code: 0, message: 'Early terminate' });
+  one.send(second?.port ?? 0, { kind: 'error', code: 0, message: 'Early terminate' });
   await sleep(20);
   three.send(limited.port, rrq('kernel'));
   assert.equal((await three.next())?.kind, 'data');
+  for (const client of clients) await client.close();
+  await limited.server.stop();
+});
+
+test('a flood of requests that nobody acknowledges keeps no client out, nor ends what runs', async () => {
+  const limited = await serveLoopback(openFile, { transfers: 4 });
+  const clients = await Promise.all(Array.from({ length: 10 }, () => ScriptedClient.open()));
+  const [running, ...forged] = clients as [ScriptedClient, ...ScriptedClient[]];
+  running.send(limited.port, rrq('kernel'));
+  const first = await running.next();
+  running.send(first?.port ?? 0, { kind: 'ack', block: 1 });
+  assert.equal((await running.next())?.kind, 'data');
+  for (const client of forged) {
+    client.send(limited.port, rrq('kernel', { timeout: '255' }));
+    assert.equal((await client.next())?.kind, 'oack');
+  }
+  assert.deepEqual(await fetchFile(limited.port, 'kernel'), kernel);
+  running.send(first?.port ?? 0, { kind: 'ack', block: 2 });
+  const third = await running.next();
+  assert.deepEqual(third?.kind === 'data' && third.block, 3);
+  assert.equal(limited.server.counters().busy, 0);
+  assert.ok(limited.server.transfers() <= 4);
   for (const client of clients) await client.close();
   await limited.server.stop();
 });
@@ -278,19 +310,22 @@ test('a transfer ends when its time is over, however eager its client', async ()
   await limited.server.stop();
 });
 
-test('a larger MTU allows larger blocks, and a smaller one shrinks them', async () => {
-  for (const [mtu, expected] of [
+test('blocks follow the MTU that the interface has now (checklist 31)', async () => {
+  let mtu: number | undefined;
+  const sized = await serveLoopback(openFile, {}, { mtuOf: (name) => (name === 'lo' ? mtu : 0) });
+  for (const [now, expected] of [
+    [undefined, '1468'],
     [1400, '1368'],
     [65536, '65464'],
   ] as const) {
-    const sized = await serveLoopback(openFile, {}, mtu);
+    mtu = now;
     const client = await ScriptedClient.open();
     client.send(sized.port, rrq('kernel', { blksize: '65464' }));
     const oack = await client.next();
     assert.equal(oack?.kind === 'oack' && oack.options.get('blksize'), expected);
     await client.close();
-    await sized.server.stop();
   }
+  await sized.server.stop();
 });
 
 test('stop ends what runs; every opened file has been closed', async () => {

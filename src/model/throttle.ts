@@ -1,4 +1,4 @@
-import type { Instant } from '../model/lease.ts';
+import type { Instant } from './lease.ts';
 
 /**
  * Lets a call through at most once in `intervalMs`, so that a flood of garbage does not become a flood of log

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { throttle } from '../../src/dhcp/throttle.ts';
+import { throttle } from '../../src/model/throttle.ts';
 
 test('once in the interval, with the number that was left out', () => {
   let now = 0;
