@@ -5,14 +5,26 @@ import { callApi } from './client.ts';
 import { loadConfig } from './config-file.ts';
 import { formatBytes } from './table.ts';
 
+interface BuildOptions {
+  force?: boolean;
+  verbose?: boolean;
+  dryRun?: boolean;
+}
+
 export function addImageCommands(program: Command): void {
   program
     .command('build-image <name>')
     .description('build an image from its recipe, seal it, and have nodes boot it from now on (needs root)')
     .option('--force', 'build although nothing of the recipe changed, to take newer packages')
     .option('--verbose', 'show all that the build prints')
-    .action(async (name: string, { force, verbose }: { force?: boolean; verbose?: boolean }) => {
+    .option('--dry-run', 'only print what it would do')
+    .action(async (name: string, { force, verbose, dryRun }: BuildOptions) => {
       const { paths } = await loadConfig(program);
+      if (dryRun) {
+        const { printBuildPlan } = await import('../imaging/build.ts');
+        console.log(await printBuildPlan(paths.images, name));
+        return;
+      }
       await callApi(program, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
       const { run } = await import('../host/run.ts');
       const { stopSignal } = await import('../host/stop-signal.ts');

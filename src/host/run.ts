@@ -63,7 +63,7 @@ function describeFailure(program: string, argv: readonly string[], error: ExecaE
     : error.isCanceled
       ? 'was stopped'
       : `failed (exit ${error.exitCode ?? error.signal})`;
-  const details = { argv, exitCode: error.exitCode, stderrTail, isMissing: false };
+  const details = { argv, exitCode: error.exitCode, stderrTail };
   return new CommandError(`"${argv.join(' ')}" ${how}${stderrTail ? `: ${stderrTail}` : ''}`, details, {
     cause: error,
   });

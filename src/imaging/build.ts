@@ -8,7 +8,7 @@ import { describeFailure } from './failure.ts';
 import { readGenerations } from './generations.ts';
 import { isolated } from './isolation.ts';
 import { readMirrors } from './mirror.ts';
-import { plan, type Step } from './plan.ts';
+import { plan, printPlan, type Step } from './plan.ts';
 import { checkFolders, checkPrograms } from './preflight.ts';
 import { type RecipeFolder, readRecipeFolder } from './recipe-folder.ts';
 import { recipeKey } from './recipe-key.ts';
@@ -47,6 +47,12 @@ export interface BuildOrder {
 export interface BuildResult {
   readonly generation: StoredGeneration;
   readonly outcome: 'built' | 'unchanged';
+}
+
+/** What a build of this image would do, one line a step. @throws Refusal when there is no such recipe, or it is wrong. */
+export async function printBuildPlan(recipesFolder: string, name: string): Promise<string> {
+  const { recipe, hooks } = await readRecipeFolder(resolve(recipesFolder), name);
+  return printPlan(plan(recipe, hooks));
 }
 
 /**

@@ -19,8 +19,6 @@ export class CommandError extends Error {
   readonly argv: readonly string[];
   readonly exitCode: number | undefined;
   readonly stderrTail: string;
-  /** The program is not installed. */
-  readonly isMissing: boolean;
 
   constructor(
     message: string,
@@ -28,7 +26,6 @@ export class CommandError extends Error {
       argv: readonly string[];
       exitCode?: number | undefined;
       stderrTail: string;
-      isMissing: boolean;
     },
     options?: ErrorOptions,
   ) {
@@ -36,7 +33,6 @@ export class CommandError extends Error {
     this.argv = details.argv;
     this.exitCode = details.exitCode;
     this.stderrTail = details.stderrTail;
-    this.isMissing = details.isMissing;
   }
 }
 

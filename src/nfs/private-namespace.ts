@@ -46,7 +46,7 @@ export async function openNamespace(run: Run): Promise<PrivateNamespace> {
     ]);
   } catch (cause) {
     holder.kill('SIGKILL');
-    const details = { argv: ['setpriv', ...argv], stderrTail: stderr.trim(), isMissing: false };
+    const details = { argv: ['setpriv', ...argv], stderrTail: stderr.trim() };
     throw new CommandError(`No private namespace can be made: ${stderr.trim() || cause}`, details, { cause });
   }
   const pid = await onlyChild(holder.pid as number);
@@ -65,14 +65,14 @@ export async function openNamespace(run: Run): Promise<PrivateNamespace> {
   };
 }
 
-/** Until a process has left /proc; a PID namespace's first process leaves last. 5 s at most. */
+/**
+ * Until a process has ended; a PID namespace's first process ends last, after the mounts. That its new parent, which may
+ * be a container's idea of init, has not yet asked how it ended does not matter. 5 s at most.
+ */
 async function gone(pid: number): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (stat === '' || /\) [ZX] /.test(stat)) return;
     await sleep(50);
   }
 }

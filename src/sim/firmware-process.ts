@@ -55,7 +55,6 @@ export async function runFirmware(
     argv,
     exitCode: 0,
     stderrTail: strayLines.slice(-10).join('\n'),
-    isMissing: false,
   });
 }
 

@@ -30,7 +30,6 @@ async function workshop(t: TestContext, failing?: { script: string; says: string
         argv: [program, ...args],
         exitCode: 1,
         stderrTail: '',
-        isMissing: false,
       });
     }
     if (script === 'clean') await writeFile(join(work, 'packages.txt'), 'nginx 1\n');
