@@ -1,27 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { CommandError, Refusal, type Run } from '../model/command.ts';
 import { readIfThere } from './durable-file.ts';
 import { loopNumber } from './fingerprint.ts';
 
-/** The bind options of a sealed root; what is setuid or a device in it is so for the Pis, not for this machine. */
-const OPTIONS = 'ro,nosuid,nodev';
+const SCRIPT = fileURLToPath(new URL('mount-sealed.pl', import.meta.url));
+/** The number of mount(2), by Node's names of architectures. */
+const MOUNT_CALL: { readonly [arch: string]: number | undefined } = { x64: 165, arm64: 40 };
 const ATTEMPTS = 8;
 
 /**
- * Mounts a squashfs at `path` from the loop device that belongs to the path (why: {@link loopNumber}). The device is
- * let go by the kernel with its last mount. When another mount namespace has the same generation on it, it is shared.
+ * Mounts a squashfs at `path`, read-only, from the loop device that belongs to the path (why: {@link loopNumber}); what
+ * is setuid or a device in it is so for the Pis, not for this machine. The kernel lets the device go with its last
+ * mount. When another mount namespace has the same generation on it, it is shared.
  */
 export async function mountSealed(run: Run, squashfs: string, path: string): Promise<void> {
+  const call = MOUNT_CALL[process.arch];
+  if (call === undefined) throw new Error(`no number of mount(2) is known for ${process.arch}`);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const name = `loop${loopNumber(path, attempt)}`;
-    const device = `/dev/${name}`;
-    const backing = (await readIfThere(`/sys/block/${name}/loop/backing_file`))?.trim();
+    const number = loopNumber(path, attempt);
+    const backing = (await readIfThere(`/sys/block/loop${number}/loop/backing_file`))?.trim();
     if (backing !== undefined && generationFile(backing) !== generationFile(squashfs)) continue;
-    // Not by mount's own loop=, which refuses a file that another appliance of this machine has on its device.
-    if (backing === undefined) await run('losetup', ['--read-only', device, squashfs]);
-    await run('mount', ['-t', 'squashfs', '-o', OPTIONS, device, path]);
-    // In use, it is only marked to be let go with its last mount: one that a kill left attached is, too.
-    await run('losetup', ['--detach', device]);
+    await run('perl', [SCRIPT, `${call}`, `${number}`, squashfs, path]);
     return;
   }
   throw new Refusal(

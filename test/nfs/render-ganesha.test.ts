@@ -35,6 +35,10 @@ const facts: ReadonlyArray<{ name: string; block: string; expect: string }> = [
 ];
 for (const { name, block, expect } of facts) test(name, () => assert.ok(block.includes(expect), block));
 
+test('names are looked up anew: a replaced page is seen at once', () => {
+  assert.match(renderGanesha([www], ids, '/state'), /^MDCACHE \{ Dir_Chunk = 0; \}$/m);
+});
+
 test('an export to nobody is left out', () => {
   assert.ok(!renderGanesha([{ ...root, clients: [] }], ids, '/state').includes('EXPORT'));
 });
