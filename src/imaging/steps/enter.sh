@@ -11,7 +11,8 @@ export HOME=/nonexistent DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1
 # handlers with the last mount of binfmt_misc, so every step makes sure.
 register_emulator() {
   binfmt=/proc/sys/fs/binfmt_misc
-  mountpoint -q $binfmt || mount -t binfmt_misc binfmt_misc $binfmt || return 1
+  # Not by mountpoint(1): this /proc is new, and util-linux 2.41 (Debian 13) finds the mount below the old one.
+  [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt || return 1
   ! grep -qs '^flags:.*F' $binfmt/qemu-aarch64 $binfmt/netboot-aarch64 || return 0
   [ ! -e $binfmt/netboot-aarch64 ] || echo -1 >$binfmt/netboot-aarch64
   # ELF, 64 bit, little endian, type EXEC or DYN, machine 183 (AArch64).
