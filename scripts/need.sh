@@ -14,7 +14,7 @@ for group in "$@"; do
     serve) packages="$packages iproute2 util-linux rpcbind nfs-ganesha nfs-ganesha-vfs" ;;
     kernel-nfs) packages="$packages iproute2 util-linux nfs-kernel-server" ;;
     build)
-      packages="$packages mmdebstrap squashfs-tools debian-archive-keyring zstd util-linux kmod"
+      packages="$packages mmdebstrap arch-test squashfs-tools debian-archive-keyring zstd util-linux kmod"
       # An arm64 machine runs the image's programs itself.
       [ "$(dpkg --print-architecture)" = arm64 ] || packages="$packages qemu-user-static binfmt-support"
       ;;
