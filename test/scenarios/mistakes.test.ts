@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch } from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
@@ -28,7 +28,6 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
 
   before(async () => {
     appliance = await Appliance.make('mistakes', FULL, { nfs: 'none', generations: 'generations' });
-    await chmod(appliance.folder, 0o755); // for the attempt as user nobody
     untouched = await readdir(appliance.folder);
   });
 
@@ -87,7 +86,8 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
         ...REST.slice(0, 2),
         'api: { socket: FOLDER/generations }',
       ],
-      expect: /no place for a socket at ".*generations" \(api\.socket\): .*Make its folder writable, or name/,
+      expect:
+        /no place for a socket at ".*generations" \(api\.socket\): something else lies there\. Name another place/,
     },
     {
       given: 'an API address that is none',
@@ -128,14 +128,25 @@ describe('what stops the service from starting', { timeout: 120_000 }, () => {
     assertRefused(answer, /There is no configuration file ".*none\.yaml"\. Write one with "netboot init"/);
   });
 
-  it('refuses a state folder that it may not write, as an unprivileged user', async () => {
-    const file = await configure([`interfaces: { br0: { ${FULL} } }`, ...REST]);
-    const caps = ['--inh-caps=+net_bind_service', '--ambient-caps=+net_bind_service'];
-    const prelude = `set -- setpriv --reuid nobody --regid nogroup --clear-groups ${caps.join(' ')} -- "$@"`;
+  it('refuses a state folder that it may not write', async () => {
+    const state = `${appliance.folder}/generations`;
+    const paths = `paths: { state: ${state}/state, generations: ${state} }`;
+    const file = await configure([
+      `interfaces: { br0: { ${FULL} } }`,
+      REST[0] as string,
+      paths,
+      REST[2] as string,
+    ]);
+    // Somebody else's folder, and without the capability that lets root write everywhere.
+    const rights = ['dac_override', 'dac_read_search'].map((right) => `-${right}`).join(',');
+    const prelude = [
+      `mount -t tmpfs -o mode=555,uid=65534 none ${state}`,
+      `set -- setpriv --bounding-set=${rights} --inh-caps=${rights} -- "$@"`,
+    ].join('\n');
     const refused = await appliance.attempt(['--config', file, 'serve'], { prelude });
     assertRefused(
       refused,
-      /wrong-state" \(paths\.state\) cannot be written: .*Make it writable for the user/,
+      /generations\/state" \(paths\.state\) cannot be written: .*Make it writable for the user/,
     );
     await assertNothingLeft();
   });
@@ -411,8 +422,8 @@ describe('what a running service refuses', { timeout: 120_000 }, () => {
   it('refuses to build an image where no handler for arm64 programs can be had', {
     skip: arch === 'arm64',
   }, async () => {
-    // What a container without privileges sees: no handler, and none can be registered. The machine's own stay.
-    const prelude = 'mount -t tmpfs -o ro none /proc/sys/fs/binfmt_misc';
+    // As in a container without the right to mount: handlers can be neither seen nor registered. The machine's own stay.
+    const prelude = hide('mount', '/usr/bin');
     const answer = await appliance.attempt(['--config', appliance.configFile, 'build-image', 'web'], {
       prelude,
     });
