@@ -1,6 +1,9 @@
 import type { Fleet } from '../fleet/fleet.ts';
+import { imageOfUnknown } from '../model/boot-view.ts';
+import { bootTreeBytes } from '../model/generation.ts';
 import type { Instant, Lease } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
+import type { Sighting } from '../model/sighting.ts';
 import { formatSubnet } from '../net/subnet.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import type { ImageStatus, LeaseStatus, NodeStatus, NodesAnswer, StatusAnswer } from './schemas.ts';
@@ -30,15 +33,19 @@ function leaseOf(fleet: Fleet, node: Node): Lease | undefined {
   return found.sort((a, b) => b.expiresAt - a.expiresAt)[0];
 }
 
+/** The machines that asked to boot and that nobody added. */
+function strangers(fleet: Fleet): Sighting[] {
+  const { nodes, nodesByMac } = fleet.view();
+  const isNode = ({ serial, mac }: Sighting) => (serial && nodes.has(serial)) || nodesByMac.has(mac);
+  return fleet.sightings.all().filter((sighting) => !isNode(sighting));
+}
+
 export function describeNodes(fleet: Fleet): NodesAnswer {
-  const { nodes, nodesByMac, policy } = fleet.view();
-  const boots = policy.unknown === 'serve' ? policy.defaultImage : undefined;
-  const strangers = fleet.sightings
-    .all()
-    .filter(({ serial, mac }) => !(serial && nodes.has(serial)) && !nodesByMac.has(mac));
+  const { nodes, policy } = fleet.view();
+  const boots = imageOfUnknown(policy);
   return {
     nodes: [...nodes.values()].map((node) => describeNode(fleet, node)),
-    waiting: strangers.map(({ at, ...sighting }) => ({ ...sighting, boots, lastSeen: iso(at) })),
+    waiting: strangers(fleet).map(({ at, ...sighting }) => ({ ...sighting, boots, lastSeen: iso(at) })),
   };
 }
 
@@ -52,7 +59,7 @@ export async function describeImages(fleet: Fleet): Promise<ImageStatus[]> {
       generation: generation?.id,
       sealedAt: generation?.sealedAt,
       rootBytes: generation?.root.size,
-      bootBytes: generation && Object.values(generation.boot.files).reduce((sum, file) => sum + file.size, 0),
+      bootBytes: generation && bootTreeBytes(generation),
       roles: Object.keys(generation?.roles ?? {}),
       nodes: [...nodes.values()].filter((node) => node.image === image).length,
       sealed: sealed.sort((a, b) => (a.sealedAt < b.sealedAt ? 1 : -1)).map(({ id }) => id),
@@ -93,7 +100,7 @@ export function describeStatus(
       problems: exports.flatMap(({ path, problem }) => (problem ? [`${path}: ${problem}`] : [])),
     },
     nodes: nodes.size,
-    waiting: describeNodes(fleet).waiting.length,
+    waiting: strangers(fleet).length,
     leases: fleet.leases.all().filter(({ expiresAt, state }) => expiresAt > now && state === 'bound').length,
   };
 }

@@ -41,8 +41,8 @@ export function addImageCommands(program: Command): void {
       });
       if (outcome === 'unchanged') console.log(`nothing to do: ${generation.id} is what the recipe makes`);
       await callApi(program, 'POST', `/v1/images/${name}/publish`, { generation: generation.id });
-      const bootBytes = Object.values(generation.boot.files).reduce((sum, file) => sum + file.size, 0);
-      const sizes = `root ${formatBytes(generation.root.size)}, boot tree ${formatBytes(bootBytes)}`;
+      const { bootTreeBytes } = await import('../model/generation.ts');
+      const sizes = `root ${formatBytes(generation.root.size)}, boot tree ${formatBytes(bootTreeBytes(generation))}`;
       console.log(`published ${generation.id} (${sizes}): nodes that boot from now on run it`);
     });
 }

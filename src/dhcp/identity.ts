@@ -1,4 +1,4 @@
-import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
+import { type BootView, imageOfUnknown, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { LeaseReader } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
 import type { Mac } from '../net/mac.ts';
@@ -37,6 +37,5 @@ export function identify(
  */
 export function isServed(client: Client, identity: Identity, view: BootView): boolean {
   if (identity.node) return true;
-  const { unknown, defaultImage } = view.policy;
-  return client.kind === 'pi' && unknown === 'serve' && defaultImage !== undefined;
+  return client.kind === 'pi' && imageOfUnknown(view.policy) !== undefined;
 }

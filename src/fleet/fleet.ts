@@ -5,6 +5,7 @@ import type { StoredGeneration } from '../model/generation.ts';
 import type { Log } from '../model/log.ts';
 import type { Network } from '../model/network.ts';
 import { type Node, nodeSchema } from '../model/node.ts';
+import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Sighting } from '../model/sighting.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
@@ -47,9 +48,12 @@ export class Fleet {
   readonly #ports: FleetPorts;
   readonly #config: Pick<Config, 'nodes' | 'nfs'>;
   #networks: ReadonlyMap<string, Network>;
+  /** Behind `#networks` while their exports could not be applied. */
+  #exportedNetworks: ReadonlyMap<string, Network>;
   #nodes: ReadonlyMap<Serial, Node>;
   #view: BootView;
-  #writing: Promise<unknown> = Promise.resolve();
+  /** One verb after the other: each checks against what the one before it left. */
+  readonly #inTurn = oneAtATime();
 
   private constructor(
     ports: FleetPorts,
@@ -60,6 +64,7 @@ export class Fleet {
     this.#ports = ports;
     this.#config = config;
     this.#networks = networks;
+    this.#exportedNetworks = networks;
     this.leases = new LeaseTable(ports.store);
     this.channels = channels;
     const stored = ports.store.list('node/').map((document) => nodeSchema.parse(document.value));
@@ -86,7 +91,7 @@ export class Fleet {
 
   /** The interfaces as they were when their exports were last applied. */
   networks(): ReadonlyMap<string, Network> {
-    return this.#networks;
+    return this.#exportedNetworks;
   }
 
   /** The node meant by a serial in its wire form, or by a name. @throws Refusal when there is none. */
@@ -102,7 +107,7 @@ export class Fleet {
 
   /** @throws Refusal when it is there already, or clashes with another node. */
   addNode(request: NodeRequest): Promise<{ node: Node; revision: number }> {
-    return this.#serialised(async () => {
+    return this.#inTurn(async () => {
       const present = this.#nodes.get(request.serial);
       if (present)
         throw new Refusal(
@@ -126,7 +131,7 @@ export class Fleet {
   }
 
   setNode(reference: string, change: NodeChange): Promise<{ node: Node; revision: number }> {
-    return this.#serialised(async () => {
+    return this.#inTurn(async () => {
       const present = this.find(reference);
       const defined = Object.entries(change).filter(([, value]) => value !== undefined);
       const node = withoutGaps({ ...present, ...Object.fromEntries(defined) } as Parameters<
@@ -138,7 +143,7 @@ export class Fleet {
   }
 
   removeNode(reference: string): Promise<{ node: Node; revision: number }> {
-    return this.#serialised(async () => {
+    return this.#inTurn(async () => {
       const node = this.find(reference);
       const revision = await this.#ports.store.transact({
         writes: [{ kind: 'delete', key: nodeKey(node.serial) }],
@@ -181,7 +186,7 @@ export class Fleet {
    * @throws Refusal when there is no such generation or its root cannot be exported: then nothing has changed.
    */
   publish(image: string, generationId: string): Promise<{ revision: number }> {
-    return this.#serialised(async () => {
+    return this.#inTurn(async () => {
       const { generations } = await this.#ports.readGenerations();
       this.channels.know(generations);
       const generation = this.channels.find(image, generationId);
@@ -194,16 +199,11 @@ export class Fleet {
 
   /** The interfaces have other addresses now. */
   setNetworks(networks: ReadonlyMap<string, Network>): Promise<void> {
-    return this.#serialised(async () => {
-      const before = this.#networks;
+    return this.#inTurn(async () => {
       this.#networks = networks;
       this.#show(this.#nodes, this.#view.revision);
-      try {
-        await this.reconcileExports();
-      } catch (error) {
-        this.#networks = before; // so that it is seen as a change, and tried, again
-        throw error;
-      }
+      await this.reconcileExports();
+      this.#exportedNetworks = networks;
     });
   }
 
@@ -247,13 +247,6 @@ export class Fleet {
       policy: this.#config.nodes,
       exportsFolder: this.#config.nfs.exports,
     });
-  }
-
-  /** One verb after the other: each checks against what the one before it left. */
-  #serialised<T>(verb: () => Promise<T>): Promise<T> {
-    const result = this.#writing.then(verb);
-    this.#writing = result.catch(() => undefined);
-    return result;
   }
 }
 

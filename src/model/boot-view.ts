@@ -11,6 +11,10 @@ export interface UnknownPolicy {
   readonly defaultImage?: string | undefined;
 }
 
+/** The image that a Pi nobody added boots; `undefined` when it boots none. */
+export const imageOfUnknown = ({ unknown, defaultImage }: UnknownPolicy): string | undefined =>
+  unknown === 'serve' ? defaultImage : undefined;
+
 /**
  * Everything a DHCP, TFTP or export decision may read, as one immutable snapshot: decisions never await, and
  * two readings within one decision agree. A change makes a new view, which replaces the old one at once.
@@ -50,7 +54,6 @@ export function nodeByMac(view: BootView, mac: Mac): Node | undefined {
 export function nodeOf(view: BootView, serial: Serial): Node | undefined {
   const node = view.nodes.get(serial);
   if (node) return node;
-  const image = view.policy.defaultImage;
-  if (view.policy.unknown !== 'serve' || !image) return undefined;
-  return { serial, name: `pi-${serial}`, image };
+  const image = imageOfUnknown(view.policy);
+  return image === undefined ? undefined : { serial, name: `pi-${serial}`, image };
 }

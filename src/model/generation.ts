@@ -49,3 +49,8 @@ export type BootSettings = z.output<typeof bootSettingsSchema>;
 export interface StoredGeneration extends Generation {
   readonly folder: string;
 }
+
+/** Bytes of the whole boot tree; a node fetches its model's part of it. */
+export function bootTreeBytes(generation: Generation): number {
+  return Object.values(generation.boot.files).reduce((sum, { size }) => sum + size, 0);
+}

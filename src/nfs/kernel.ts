@@ -1,13 +1,13 @@
 import { readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CommandError } from '../model/command.ts';
+import { oneAtATime } from '../model/one-at-a-time.ts';
 import {
   type AppliedExport,
   afterApplying,
   type Exporter,
   type ExporterOptions,
   exportState,
-  oneAtATime,
 } from './applied.ts';
 import { describeChange, diffExports } from './diff.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';

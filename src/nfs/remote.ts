@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../model/log.ts';
-import { type Exporter, type ExportState, oneAtATime } from './applied.ts';
+import { oneAtATime } from '../model/one-at-a-time.ts';
+import type { Exporter, ExportState } from './applied.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import type { Export } from './export.ts';
 import { ANSWER_FILE, type ExportsAnswer, exportsAnswerSchema, requestFile } from './exports-job.ts';

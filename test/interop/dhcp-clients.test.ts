@@ -51,20 +51,7 @@ describe('foreign DHCP clients', { timeout: 120_000 }, () => {
   };
 
   it('udhcpc and dhclient get a lease, npm dhcp reads an offer, all of one MAC the same address', async () => {
-    const udhcpc = await host.run(
-      'udhcpc',
-      '-i',
-      'eth0',
-      '-n',
-      '-q',
-      '-f',
-      '-s',
-      '/bin/true',
-      '-t',
-      '5',
-      '-T',
-      '2',
-    );
+    const udhcpc = await host.udhcpc();
     const first = await leased(udhcpc);
 
     const files = [
