@@ -1,20 +1,21 @@
 import type { Ipv4 } from '../net/ipv4.ts';
 import { bind, holdOffer } from './binding.ts';
-import { machineName } from './client.ts';
+import { bootSettings } from './boot-settings.ts';
 import type { Inquiry, Reply } from './decision.ts';
 import { OPTION, textBytes } from './options.ts';
 import { isFree, usableReservation } from './pool.ts';
-import { bootOptions, leaseTimeOptions, networkOptions, type OptionEntry, replyTo } from './reply.ts';
+import { leaseTimeOptions, networkOptions, type OptionEntry, replyTo } from './reply.ts';
 
 /** Offers `address`, and holds it for the client. */
 export function offer(inquiry: Inquiry, address: Ipv4): Reply {
-  const boot = bootSettings(inquiry);
+  const boot = bootPart(inquiry);
   return replyTo(inquiry, {
     type: 'offer',
     note: boot.note,
     warning: missedReservation(inquiry),
     yiaddr: address,
     siaddr: boot.siaddr,
+    file: boot.file,
     options: [...leaseTimeOptions(inquiry.network), ...networkOptions(inquiry), ...boot.options],
     leaseChanges: holdOffer(inquiry, address),
   });
@@ -22,12 +23,13 @@ export function offer(inquiry: Inquiry, address: Ipv4): Reply {
 
 /** Binds `address` to the client and says so. Every DHCPREQUEST that ends well ends here. */
 export function acknowledge(inquiry: Inquiry, address: Ipv4): Reply {
-  const boot = bootSettings(inquiry);
+  const boot = bootPart(inquiry);
   return replyTo(inquiry, {
     type: 'ack',
     note: boot.note,
     yiaddr: address,
     siaddr: boot.siaddr,
+    file: boot.file,
     options: [...leaseTimeOptions(inquiry.network), ...networkOptions(inquiry), ...boot.options],
     leaseChanges: bind(inquiry, address),
   });
@@ -35,11 +37,12 @@ export function acknowledge(inquiry: Inquiry, address: Ipv4): Reply {
 
 /** Answers DHCPINFORM: the settings, no address and no lease times (RFC 2131 section 4.3.5). */
 export function inform(inquiry: Inquiry): Reply {
-  const boot = bootSettings(inquiry);
+  const boot = bootPart(inquiry);
   return replyTo(inquiry, {
     type: 'ack',
     note: 'the settings for an address it has',
     siaddr: boot.siaddr,
+    file: boot.file,
     options: [...networkOptions(inquiry), ...boot.options],
   });
 }
@@ -63,31 +66,15 @@ export function missedReservation(inquiry: Inquiry): string | undefined {
   return `"${node.name}" cannot have its reserved address ${node.ip}: ${why}`;
 }
 
-interface BootSettings {
-  readonly siaddr?: Ipv4;
-  readonly options: readonly OptionEntry[];
-  readonly note: string;
+/** What the reply tells of booting; a client with nothing to boot gets its address all the same. */
+function bootPart(inquiry: Inquiry): BootPart {
+  const boot = bootSettings(inquiry);
+  return boot.kind === 'boot' ? boot : { options: [], note: `an address; ${boot.reason}` };
 }
 
-/** What the reply tells of booting, by the firmware that asks. */
-function bootSettings(inquiry: Inquiry): BootSettings {
-  const { client, isServed, network } = inquiry;
-  switch (client.kind) {
-    case 'pi':
-      return isServed
-        ? {
-            siaddr: network.address,
-            options: bootOptions(inquiry),
-            note: `${machineName(client.model)} boots`,
-          }
-        : { options: [], note: `${machineName(client.model)} was not added: an address, nothing to boot` };
-    case 'pxe':
-    case 'ipxe':
-    case 'http':
-    case 'u-boot':
-      // Here their boot programs will be named. Never the Pi's menu: it would trap them in a menu of one dead item.
-      return { options: [], note: `${client.kind}: an address, nothing to boot` };
-    case 'plain':
-      return { options: [], note: 'an address' };
-  }
+interface BootPart {
+  readonly siaddr?: Ipv4;
+  readonly file?: string;
+  readonly options: readonly OptionEntry[];
+  readonly note: string;
 }

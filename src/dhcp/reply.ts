@@ -25,6 +25,8 @@ interface ReplyParts {
   readonly note: string;
   readonly yiaddr?: Ipv4;
   readonly siaddr?: Ipv4 | undefined;
+  /** The boot file's name: for PXE, iPXE and U-Boot; no Pi reads it (raspberrypi/rpi-eeprom#69). */
+  readonly file?: string | undefined;
   readonly options: readonly OptionEntry[];
   readonly leaseChanges?: readonly LeaseChange[];
   readonly warning?: string | undefined;
@@ -55,7 +57,7 @@ export function replyTo(inquiry: Inquiry, parts: ReplyParts): Reply {
       giaddr: message.giaddr,
       chaddr: message.chaddr,
       sname: '',
-      file: '',
+      file: parts.file ?? '',
       options: new Map<number, Uint8Array>([
         [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[parts.type])],
         [OPTION.serverIdentifier, ipv4Bytes(network.address)],
