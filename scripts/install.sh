@@ -12,7 +12,7 @@ config=/etc/netboot/netboot.yaml
 
 fail() { echo "install: $*" >&2; exit 1; }
 interface=
-dhcp=proxy
+dhcp=
 while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || fail "usage: scripts/install.sh [--interface NAME] [--dhcp proxy|full]"
   case $1 in
@@ -68,7 +68,7 @@ systemctl daemon-reload
 if [ -e $config ]; then
   echo "Keeping $config"
 elif [ -n "$interface" ]; then
-  netboot init --interface "$interface" --dhcp "$dhcp"
+  netboot init --interface "$interface" ${dhcp:+--dhcp "$dhcp"}
 else
   echo "No interface was named, so nothing is served yet. Next:"
   echo "  netboot init --interface NAME [--dhcp proxy|full]    (interfaces: ip -br address)"

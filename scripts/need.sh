@@ -4,6 +4,7 @@
 #   need.sh build     building images
 #   need.sh lab       racks of virtual Pis
 #   need.sh test      foreign clients and servers for the tests
+#   need.sh bench     the peers that netboot is measured beside, and their load
 # Freshly installed daemons are kept from starting, now and at the next boot: netboot starts what it needs, where it
 # needs it.
 set -eu
@@ -21,8 +22,13 @@ for group in "$@"; do
     lab) packages="$packages iproute2 util-linux qemu-system-arm curl" ;;
     test)
       packages="$packages tftp-hpa libnfs-utils dnsmasq-base isc-dhcp-client udhcpc openssh-client"
+      packages="$packages busybox atftp dhcpcd-base"
       packages="$packages nfs-kernel-server tshark shellcheck systemd systemd-container curl squashfs-tools procps"
+      packages="$packages mtools dosfstools openssl"
+      # Firmware and boot loaders that were not written here.
+      packages="$packages qemu-system-x86 ipxe-qemu ovmf qemu-efi-aarch64 u-boot-qemu file"
       ;;
+    bench) packages="$packages iproute2 util-linux squashfs-tools dnsmasq-base tftpd-hpa kea-dhcp4-server kea-admin" ;;
     *) echo "need.sh: no such group: $group" >&2; exit 2 ;;
   esac
 done
@@ -56,4 +62,10 @@ fi
 rm -f "$log"
 case $missing in
   *nfs-ganesha*) [ ! -x /bin/systemctl ] || systemctl --quiet disable nfs-ganesha nfs-ganesha-lock ;;
+esac
+case $missing in
+  *kea-dhcp4-server*) [ ! -x /bin/systemctl ] || systemctl --quiet disable kea-dhcp4-server ;;
+esac
+case $missing in
+  *tftpd-hpa*) [ ! -x /bin/systemctl ] || systemctl --quiet disable tftpd-hpa ;;
 esac

@@ -6,6 +6,7 @@ import type { AddressRange } from './model/network.ts';
 import { ipv4Schema, nameSchema } from './model/node.ts';
 import { parseYaml } from './model/yaml-file.ts';
 import { ipv4ToNumber, parseIpv4 } from './net/ipv4.ts';
+import { parseSubnet, type Subnet } from './net/subnet.ts';
 
 const SECONDS_PER = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
@@ -28,8 +29,39 @@ const poolSchema = z.string().transform((text, context): AddressRange => {
   return { first, last };
 });
 
+const subnetSchema = z.string().transform((text, context): Subnet => {
+  const subnet = parseSubnet(text);
+  if (subnet && subnet.prefix >= 8 && subnet.prefix <= 30) return subnet;
+  context.addIssue({ code: 'custom', message: `"${text}" is not a subnet; write it as 10.1.2.0/24` });
+  return z.NEVER;
+});
+
 /** An empty section, all its keys commented out, is the section with its defaults. */
 const section = <Schema extends z.ZodType>(schema: Schema) => z.preprocess((value) => value ?? {}, schema);
+
+/** A network behind relay agents. */
+const relayedSchema = z.strictObject({
+  subnet: subnetSchema,
+  pool: poolSchema.optional(),
+  router: ipv4Schema.optional(),
+  dns: z.array(ipv4Schema).optional(),
+  lease: leaseSchema.optional(),
+});
+
+/** New boards have new prefixes, and no list that is shipped knows them. */
+const ouisSchema = z.record(z.string(), z.enum(['pi3', 'pi4', 'pi5'])).transform((ouis, context) => {
+  for (const prefix of Object.keys(ouis)) {
+    if (/^([0-9a-f]{2}:){2}[0-9a-f]{2}$/.test(prefix)) continue;
+    const message = `"${prefix}" is no first half of a MAC address; write it as "88:a2:9e"`;
+    context.addIssue({ code: 'custom', path: [prefix], message });
+  }
+  return new Map(Object.entries(ouis));
+});
+
+const romDelaySchema = z
+  .string()
+  .regex(/^[0-3](\.\d)?s$/, 'write the seconds to wait, from 0s to 3.9s: 1.5s')
+  .transform((text) => Number.parseFloat(text) * 1000);
 
 const interfaceSchema = z
   .strictObject({
@@ -38,11 +70,18 @@ const interfaceSchema = z
     router: ipv4Schema.optional(),
     dns: z.array(ipv4Schema).default([]),
     lease: leaseSchema.default(12 * 3600),
+    relayed: z.array(relayedSchema).optional(),
+    romDelay: romDelaySchema.optional(),
   })
   .superRefine((value, context) => {
     if (value.dhcp === 'full' && !value.pool) {
       const message = '"dhcp: full" needs the addresses it may give away: add "pool: FIRST-LAST"';
       context.addIssue({ code: 'custom', path: ['dhcp'], message });
+    }
+    for (const [index, { pool, router }] of value.relayed?.entries() ?? []) {
+      if (value.dhcp !== 'full' || (pool && router)) continue;
+      const message = '"dhcp: full" needs "pool: FIRST-LAST" and "router: ADDRESS" of each relayed subnet';
+      context.addIssue({ code: 'custom', path: ['relayed', index], message });
     }
   });
 
@@ -70,6 +109,7 @@ export const configSchema = z.strictObject({
       .strictObject({
         unknown: z.enum(['hold', 'serve', 'ignore']).default('hold'),
         defaultImage: nameSchema.optional(),
+        ouis: ouisSchema.optional(),
       })
       .refine((value) => value.unknown !== 'serve' || value.defaultImage !== undefined, {
         path: ['unknown'],
@@ -97,8 +137,22 @@ export const configSchema = z.strictObject({
   api: section(
     z.strictObject({ socket: absolutePath.default(DEFAULT_SOCKET), listen: listenSchema }),
   ).prefault({}),
+  http: section(
+    z.strictObject({
+      port: z
+        .custom<number | 'off'>(
+          (port) => port === 'off' || z.int().min(1).max(65_535).safeParse(port).success,
+          'write a port from 1 to 65535, or "off"',
+        )
+        .default(80),
+    }),
+  ).prefault({}),
   tftp: section(
-    z.strictObject({ root: absolutePath.optional(), port: z.int().min(1).max(65_535).default(69) }),
+    z.strictObject({
+      root: absolutePath.optional(),
+      port: z.int().min(1).max(65_535).default(69),
+      workers: z.int().min(1).max(16).default(1),
+    }),
   ).prefault({}),
 });
 

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:dgram';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
@@ -9,20 +8,27 @@ import { buildApi } from './api/server.ts';
 import { createOpenBootFile } from './boot/open.ts';
 import type { Config } from './config.ts';
 import { startDhcpServer } from './dhcp/server.ts';
+import { firmwareConfig } from './fleet/firmware-config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { resolveNetworks } from './fleet/networks.ts';
+import { guardAddresses, openGate, watchNetwork } from './hazards.ts';
+import { BootKeyFile } from './host/boot-key-file.ts';
+import { engineHost } from './host/engine-host.ts';
 import { interfaceAddresses } from './host/interfaces.ts';
 import { openLog } from './host/log.ts';
 import { neighbourMac } from './host/neighbours.ts';
 import { run } from './host/run.ts';
 import { stopSignal } from './host/stop-signal.ts';
 import { notifySystemd } from './host/systemd.ts';
-import { openUdp } from './host/udp.ts';
+import { openBatchedUdp, openUdp } from './host/udp.ts';
 import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
+import { type HttpBootServer, startHttpServer } from './http/server.ts';
 import { readGenerations } from './imaging/generations.ts';
-import { recipeNames } from './imaging/recipe.ts';
+import { recipeArch, recipeNames } from './imaging/recipe.ts';
 import { Refusal } from './model/command.ts';
 import type { Log } from './model/log.ts';
+import type { Node } from './model/node.ts';
+import { Warnings } from './model/warnings.ts';
 import type { Ipv4 } from './net/ipv4.ts';
 import type { Exporter } from './nfs/applied.ts';
 import { openExporter } from './nfs/exporter.ts';
@@ -35,6 +41,9 @@ import { startTftpServer } from './tftp/server.ts';
 /** How often the interfaces are looked at: their addresses may change under us. */
 const INTERFACE_CHECK_MS = 10_000;
 
+/** Some 4,000 messages: a rack that is switched on while the disk is busy. */
+const DHCP_BUFFER_BYTES = 4 * 2 ** 20;
+
 /** Where DHCP listens, by `dhcp` of an interface. */
 const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
 
@@ -42,10 +51,11 @@ const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
  * The composition root: configuration → store → engines → servers. Starts everything or nothing, and stops
  * what it started in the reverse order.
  */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, { force = false } = {}): Promise<void> {
   await using parts = new AsyncDisposableStack();
   const log = openLog();
   const startedAt = new Date().toISOString();
+  const warnings = new Warnings(log, Date.now);
   const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
 
   // First what can refuse and leaves nothing behind, then the state.
@@ -60,7 +70,14 @@ export async function serve(config: Config): Promise<void> {
   const dhcpPorts = [...networks.values()].flatMap(({ interface: name, dhcp }) =>
     PORTS[dhcp].map((port) => ({ name, port })),
   );
-  const dhcpSockets = await Array.fromAsync(dhcpPorts, ({ name, port }) => listen(name, port));
+  const dhcpSockets = await Array.fromAsync(dhcpPorts, async ({ name, port }) => ({
+    interface: name,
+    port,
+    socket: parts.adopt(
+      await openBatchedUdp({ interface: name, port, bufferBytes: DHCP_BUFFER_BYTES }),
+      closeOnce,
+    ),
+  }));
   const tftpSockets = await Array.fromAsync(networks.keys(), (name) => listen(name, config.tftp.port));
 
   await makeStateFolder(config.paths.state);
@@ -73,6 +90,7 @@ export async function serve(config: Config): Promise<void> {
       exporter,
       readGenerations: () => readGenerations(config.paths.generations),
       recipeNames: () => recipeNames(config.paths.images),
+      recipeArch: (image) => recipeArch(config.paths.images, image),
       log,
     },
     config,
@@ -81,10 +99,35 @@ export async function serve(config: Config): Promise<void> {
   await fleet.reconcileExports();
 
   const macOf = async (address: Ipv4) => fleet.leases.byAddress(address)?.mac ?? neighbourMac(address);
-  const openFile = createOpenBootFile({ view: () => fleet.view(), macOf, plainRoot: config.tftp.root, log });
+  const fault = await faultOfPlainRoot(config.tftp.root);
+  if (fault !== undefined) log.warn({ id: 'TFTP_ROOT_MISSING' }, fault);
+  const bootKeys = new BootKeyFile(join(config.paths.state, 'keys', 'boot.pem'));
+  const openFile = createOpenBootFile({
+    view: () => fleet.view(),
+    macOf,
+    plainRoot: config.tftp.root,
+    log,
+    scratchFolder: config.paths.state,
+    signing: {
+      key: () => bootKeys.current(),
+      signedAt: ({ image }) => fleet.channels.publishedAt(image),
+    },
+  });
+  const interfaces = [...networks.values()];
+  const watch = parts.adopt(await watchNetwork(interfaces, { warnings, log }), (opened) => opened.stop());
+  const gateOptions = { interfaces, watch, stateFolder: config.paths.state, force, log };
+  const gate = parts.adopt(await openGate(gateOptions), (opened) => opened.stop());
+  const guards = parts.adopt(
+    guardAddresses({ sockets: dhcpSockets, leases: fleet.leases, run, log }),
+    (opened) => opened.stop(),
+  );
   const dhcp = parts.adopt(
     startDhcpServer({
       sockets: dhcpSockets,
+      isHeldBack: gate.isHeldBack,
+      warnings,
+      probe: guards.probe,
+      onPi3: guards.onPi3,
       view: () => fleet.view(),
       leases: fleet.leases,
       commit: (changes) => fleet.leases.commit(changes),
@@ -97,7 +140,12 @@ export async function serve(config: Config): Promise<void> {
   const tftp = parts.adopt(
     startTftpServer({
       listeners: tftpSockets,
-      openTransferSocket: (name) => openUdp({ interface: name, port: 0, ...ownAddress(fleet, name) }),
+      openErrorSocket: (name) => openUdp({ interface: name, port: 0, ...ownAddress(fleet, name) }),
+      engines: {
+        entry: new URL('./tftp-worker.ts', import.meta.url),
+        workers: config.tftp.workers,
+        ...engineHost((name) => fleet.view().networks.get(name)?.address),
+      },
       mtuOf: (name) => fleet.view().networks.get(name)?.mtu,
       openFile,
       log,
@@ -105,25 +153,40 @@ export async function serve(config: Config): Promise<void> {
     (server) => server.stop(),
   );
 
-  const counters = () => ({ dhcp: dhcp.counters(), tftp: tftp.counters() });
+  const http =
+    config.http.port === 'off'
+      ? undefined
+      : parts.adopt(startHttpServer({ port: config.http.port, openFile, log }), (server) => server.stop());
+  await http?.listenAt(networks.values());
+
+  const counters = () => ({
+    dhcp: dhcp.counters(),
+    tftp: tftp.counters(),
+    ...(http ? { http: http.counters() } : {}),
+  });
   const status = () =>
     describeStatus(
       fleet,
       exporter,
-      { version: packageJson.version, startedAt, counters: counters() },
+      { version: packageJson.version, startedAt, counters: counters(), tftp: tftp.load() },
+      { warnings: warnings.all(), unwatched: watch.unwatched, isHeldBack: gate.isHeldBack },
       Date.now(),
     );
+  const forNode = (node: Node, boot?: 'http' | 'tftp') => firmwareConfig(config, fleet, bootKeys, node, boot);
   for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
-    const api = parts.adopt(buildApi({ fleet, exporter, status, log }), (opened) => opened.close());
+    const api = parts.adopt(
+      buildApi({ fleet, exporter, status, log, bootKeys, firmwareConfig: forNode }),
+      (opened) => opened.close(),
+    );
     await listenAt(api, address);
   }
   await restrictUnixSocket(config.api.socket);
 
-  const watching = setInterval(() => void followInterfaces(config, fleet, log), INTERFACE_CHECK_MS);
+  const watching = setInterval(() => void followInterfaces(config, fleet, http, log), INTERFACE_CHECK_MS);
   parts.defer(() => clearInterval(watching));
   log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
   await notifySystemd(run, '--ready');
-  const signal = await stopped();
+  const signal = await Promise.race([stopped(), gate.refused]);
   log.info({ id: 'STOPPING', signal }, 'netboot stops');
 }
 
@@ -133,10 +196,24 @@ function ownAddress(fleet: Fleet, name: string): { address?: Ipv4 } {
   return address ? { address } : {};
 }
 
-/** `netboot serve --check`. @throws Refusal saying what of the configuration does not fit this machine. */
-export async function checkMachine(config: Config): Promise<void> {
+/** `netboot serve --check`. @returns what a person should mend and the service runs without. @throws Refusal saying what of the configuration does not fit this machine. */
+export async function checkMachine(config: Config): Promise<string[]> {
   resolveNetworks(config.interfaces, await interfaceAddresses());
   await makeStateFolder(config.paths.state);
+  const fault = await faultOfPlainRoot(config.tftp.root);
+  return fault === undefined ? [] : [fault];
+}
+
+/** What is wrong with the folder of plain files. Everything else is served without it, so nothing is refused for it. */
+async function faultOfPlainRoot(folder: string | undefined): Promise<string | undefined> {
+  if (folder === undefined) return undefined;
+  try {
+    await access(folder, constants.R_OK | constants.X_OK);
+    if ((await stat(folder)).isDirectory()) return undefined;
+    throw new Error('it is no folder');
+  } catch (error) {
+    return `The folder of plain files "${folder}" (tftp.root) cannot be read: ${(error as Error).message}. Make it, readable for the user the service runs as, or take tftp.root out of the configuration.`;
+  }
 }
 
 /** @throws Refusal naming the folder when the service may not write there. */
@@ -181,9 +258,9 @@ export async function applyExports(config: Config): Promise<void> {
 }
 
 /** The servers close their sockets; this is for those that no server got, because the start failed before. */
-function closeOnce(socket: Socket): void {
+function closeOnce(socket: { close(onClosed: () => void): unknown }): void {
   try {
-    socket.close();
+    socket.close(() => {});
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
   }
@@ -210,9 +287,16 @@ async function listenAt(api: FastifyInstance, address: { path: string } | { host
 }
 
 /** An interface that got another address has another subnet, server and exports; one that is down keeps its last. */
-async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise<void> {
+async function followInterfaces(
+  config: Config,
+  fleet: Fleet,
+  http: HttpBootServer | undefined,
+  log: Log,
+): Promise<void> {
   try {
     const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
+    // Every time: an address that was not there yet, or was taken, may have come free.
+    await http?.listenAt(networks.values());
     if (isDeepStrictEqual(networks, fleet.networks())) return;
     log.info(
       { id: 'INTERFACES_CHANGED', networks: [...networks.values()] },

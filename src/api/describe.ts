@@ -4,6 +4,7 @@ import { bootTreeBytes } from '../model/generation.ts';
 import type { Instant, Lease } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
 import type { Sighting } from '../model/sighting.ts';
+import type { Warning } from '../model/warnings.ts';
 import { formatSubnet } from '../net/subnet.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import type { ImageStatus, LeaseStatus, NodeStatus, NodesAnswer, StatusAnswer } from './schemas.ts';
@@ -78,7 +79,12 @@ export function describeLease(lease: Lease, now: Instant): LeaseStatus {
 export function describeStatus(
   fleet: Fleet,
   exporter: Exporter,
-  service: Pick<StatusAnswer, 'version' | 'startedAt' | 'counters'>,
+  service: Pick<StatusAnswer, 'version' | 'startedAt' | 'counters' | 'tftp'>,
+  watch: {
+    readonly warnings: readonly Warning[];
+    readonly unwatched: readonly string[];
+    readonly isHeldBack: (name: string) => boolean;
+  },
   now: Instant,
 ): StatusAnswer {
   const { networks, nodes, revision } = fleet.view();
@@ -93,6 +99,7 @@ export function describeStatus(
       address,
       subnet: formatSubnet(subnet),
       dhcp,
+      isHeldBack: watch.isHeldBack(name),
     })),
     nfs: {
       server: exporter.kind,
@@ -102,5 +109,7 @@ export function describeStatus(
     nodes: nodes.size,
     waiting: strangers(fleet).length,
     leases: fleet.leases.all().filter(({ expiresAt, state }) => expiresAt > now && state === 'bound').length,
+    warnings: watch.warnings.map(({ id, text, since }) => ({ id, text, since: iso(since) })),
+    unwatched: watch.unwatched,
   };
 }

@@ -1,16 +1,23 @@
 import { z } from 'zod';
-import { ipv4Schema, macSchema, nameSchema, serialSchema } from '../model/node.ts';
+import { ipv4Schema, macSchema, nameSchema, serialSchema, tftpPrefixSchema } from '../model/node.ts';
 
 /** What the API takes and gives, in one place: the service checks by these, the command line is typed by them. */
 
-export const addNodeSchema = z.strictObject({
-  serial: serialSchema,
-  name: nameSchema.optional(),
-  mac: macSchema.optional(),
-  ip: ipv4Schema.optional(),
-  image: nameSchema.optional(),
-  role: nameSchema.optional(),
-});
+export const addNodeSchema = z
+  .strictObject({
+    /** Left out for a machine that has none on the wire: its MAC stands for it. */
+    serial: serialSchema.optional(),
+    name: nameSchema.optional(),
+    mac: macSchema.optional(),
+    ip: ipv4Schema.optional(),
+    image: nameSchema.optional(),
+    role: nameSchema.optional(),
+    tftpPrefix: tftpPrefixSchema.optional(),
+    ramdisk: z.boolean().optional(),
+  })
+  .refine(({ serial, mac }) => serial !== undefined || mac !== undefined, {
+    message: 'give the serial number of a Pi, or the MAC address of another machine',
+  });
 
 /** `null` takes a value away. */
 export const setNodeSchema = z.strictObject({
@@ -19,6 +26,8 @@ export const setNodeSchema = z.strictObject({
   ip: ipv4Schema.nullable().optional(),
   image: nameSchema.optional(),
   role: nameSchema.nullable().optional(),
+  tftpPrefix: tftpPrefixSchema.nullable().optional(),
+  ramdisk: z.boolean().nullable().optional(),
 });
 
 export const publishSchema = z.strictObject({ generation: z.string() });
@@ -33,6 +42,8 @@ export interface NodeStatus {
   readonly ip?: string | undefined;
   readonly image: string;
   readonly role?: string | undefined;
+  readonly tftpPrefix?: string | undefined;
+  readonly ramdisk?: boolean | undefined;
   readonly generation?: string | undefined;
   /** ISO 8601, UTC: when its firmware last asked, since the service started. */
   readonly lastSeen?: string | undefined;
@@ -95,15 +106,55 @@ export interface StatusAnswer {
   readonly pid: number;
   readonly startedAt: string;
   readonly memoryBytes: number;
-  readonly interfaces: ReadonlyArray<{ interface: string; address: string; subnet: string; dhcp: string }>;
+  readonly interfaces: ReadonlyArray<{
+    interface: string;
+    address: string;
+    subnet: string;
+    dhcp: string;
+    /** Nobody is answered there yet: it is being looked for other DHCP servers. */
+    isHeldBack: boolean;
+  }>;
   readonly nfs: { readonly server: string; readonly exports: number; readonly problems: readonly string[] };
   readonly nodes: number;
   readonly waiting: number;
   readonly leases: number;
+  /** What a person should look at now, the oldest first. */
+  readonly warnings: ReadonlyArray<{ readonly id: string; readonly text: string; readonly since: string }>;
+  /** What the service may not watch out for, in words: `eth0: spanning tree`. */
+  readonly unwatched: readonly string[];
+  /** How the TFTP engines are doing. */
+  readonly tftp: {
+    readonly workers: number;
+    /** Large files that are sent at full speed, and those that wait for their turn. */
+    readonly running: number;
+    readonly waiting: number;
+    readonly longestWaitMs: number;
+    /** Of file data, over the last second. */
+    readonly bytesPerSecond: number;
+  };
   readonly counters: {
     readonly dhcp: Readonly<Record<string, number>>;
     readonly tftp: Readonly<Record<string, number>>;
+    /** Absent while HTTP is not served. */
+    readonly http?: Readonly<Record<string, number>>;
   };
+}
+
+export interface BootKeyAnswer {
+  /** PEM. */
+  readonly publicKey: string;
+  /** SHA-256 of its DER form, in hex. */
+  readonly fingerprint: string;
+  /** ISO 8601, UTC. */
+  readonly made: string;
+  readonly outcome: 'made' | 'present' | 'replaced';
+}
+
+export interface FirmwareConfigAnswer {
+  /** Lines for the configuration of the EEPROM; none for a Pi that has no EEPROM. */
+  readonly settings: readonly string[];
+  /** What a person does, in order. */
+  readonly steps: readonly string[];
 }
 
 /** The body of every refusal. */

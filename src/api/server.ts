@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Fleet } from '../fleet/fleet.ts';
 import { parseSerial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
+import { addBootRoutes, type BootPorts } from './boot-routes.ts';
 import { describeImages, describeLease, describeNode, describeNodes } from './describe.ts';
 import { installProblems } from './problems.ts';
 import {
@@ -12,7 +13,7 @@ import {
   setNodeSchema,
 } from './schemas.ts';
 
-export interface ApiPorts {
+export interface ApiPorts extends BootPorts {
   readonly fleet: Fleet;
   readonly exporter: Exporter;
   /** The engines' part of the status: what they counted since they started. */
@@ -25,7 +26,7 @@ interface NodeReference {
 }
 
 /** The service's API, not yet listening: tests inject requests, the daemon binds it to the socket. */
-export function buildApi({ fleet, exporter, status, log }: ApiPorts): FastifyInstance {
+export function buildApi({ fleet, exporter, status, log, ...boot }: ApiPorts): FastifyInstance {
   const api = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -54,6 +55,8 @@ export function buildApi({ fleet, exporter, status, log }: ApiPorts): FastifyIns
     const { node, revision } = await fleet.removeNode(canonical(params.reference));
     return { node: describeNode(fleet, node), revision };
   });
+
+  addBootRoutes(api, { fleet, ...boot }, canonical);
 
   api.get('/v1/images', () => describeImages(fleet));
   api.post<{ Params: { image: string } }>('/v1/images/:image/publish', ({ params, body }) =>

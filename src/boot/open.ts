@@ -1,10 +1,18 @@
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { constants, type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { BootFile, Missing, OpenBootFile } from '../model/boot-file.ts';
+import type { BootFile, BootFileSource, Missing, OpenBootFile } from '../model/boot-file.ts';
+import type { BootKey } from '../model/boot-key.ts';
 import type { BootView } from '../model/boot-view.ts';
+import { Refusal } from '../model/command.ts';
+import type { StoredGeneration } from '../model/generation.ts';
 import type { Log } from '../model/log.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { Mac } from '../net/mac.ts';
+import { type BootImage, BootImages } from './boot-img.ts';
+import { UnfitForFat } from './fat-names.ts';
 import { type Found, lookup, type TreeClient } from './tree.ts';
 
 export interface OpenBootFileOptions {
@@ -15,6 +23,14 @@ export interface OpenBootFileOptions {
   /** `tftp.root` of the configuration: plain files for clients that are no nodes. */
   readonly plainRoot?: string | undefined;
   readonly log: Log;
+  /** Where boot images are written; the folder for temporary files unless told. */
+  readonly scratchFolder?: string;
+  /** What boot.sig is signed with; without it there is none. */
+  readonly signing?: {
+    readonly key: () => Promise<BootKey | undefined>;
+    /** Seconds since 1970; of a generation published later never less. */
+    readonly signedAt: (generation: StoredGeneration) => number;
+  };
 }
 
 type Opened = Awaited<ReturnType<OpenBootFile>>;
@@ -27,7 +43,8 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
  * there (a sealed file gone, no descriptors left, a failing disk) is also logged as an error.
  */
 export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
-  const { view, macOf, plainRoot, log } = options;
+  const { view, macOf, plainRoot, log, signing } = options;
+  const images = new BootImages(options.scratchFolder ?? tmpdir());
 
   async function find(client: TreeClient, requested: string): Promise<Found> {
     const found = lookup(view(), client, requested);
@@ -35,6 +52,12 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
     if (!isNobodys) return found;
     const mac = await macOf(client.address);
     return mac ? lookup(view(), { ...client, mac }, requested) : found;
+  }
+
+  async function openSignature(image: BootImage): Promise<Opened> {
+    const key = await signing?.key();
+    if (!signing || !key) return missing('there is no key to sign boot.img with: make it with netboot keys');
+    return bufferFile(Buffer.from(await images.sign(image, key, signing.signedAt(image.generation))));
   }
 
   return async (client, requested) => {
@@ -45,8 +68,14 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
           return found;
         case 'generated':
           return bufferFile(Buffer.from(found.text));
+        case 'generated image':
+          return bufferFile(Buffer.from(found.bytes));
+        case 'boot.img':
+          return await images.open(found.image);
+        case 'boot.sig':
+          return await openSignature(found.image);
         case 'static':
-          return await openSealed(found.file, found.size);
+          return await openSealed(found.file, found.size, found.sha256);
         case 'plain':
           return plainRoot === undefined
             ? missing(`no file ${found.path}`)
@@ -54,21 +83,26 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
       }
     } catch (error) {
       const fields = { id: 'BOOT_FILE_UNREADABLE', path: requested, client: client.address, err: error };
+      if (error instanceof UnfitForFat) {
+        log.warn({ ...fields, id: 'BOOT_IMG_UNFIT' }, 'a boot tree does not fit a boot.img');
+        return missing(`boot.img cannot hold ${error.message}`);
+      }
       log.error(fields, 'a boot file cannot be read');
+      if (error instanceof Refusal) return missing(error.message);
       return missing(`the appliance cannot read this file: ${codeOf(error) ?? 'see its log'}`);
     }
   };
 }
 
 /** @throws Error when the file is not what was sealed. */
-async function openSealed(file: string, size: number): Promise<Opened> {
+async function openSealed(file: string, size: number, version: string): Promise<Opened> {
   const handle = await open(file, FLAGS);
   try {
-    const stat = await handle.stat();
-    if (!stat.isFile() || stat.size !== size) {
+    const stat = await handle.stat({ bigint: true });
+    if (!stat.isFile() || Number(stat.size) !== size) {
       throw new Error(`${file} is not the file of ${size} bytes that was sealed`);
     }
-    return handleFile(handle, size);
+    return { ...handleFile(handle, size), version, source: sourceOf(handle, stat, true) };
   } catch (error) {
     await handle.close();
     throw error;
@@ -87,9 +121,16 @@ async function openPlain(root: string, relative: string): Promise<Opened> {
     const resolved = await realpath(path.join(realRoot, relative));
     if (!isBelow(realRoot, resolved)) return missing(`${relative} leads out of the tree`);
     handle = await open(resolved, FLAGS);
-    const stat = await handle.stat();
+    const stat = await handle.stat({ bigint: true });
     const isConfined = isBelow(realRoot, await readlink(`/proc/self/fd/${handle.fd}`));
-    if (stat.isFile() && isConfined) return handleFile(handle, stat.size);
+    // As other TFTP servers have it: what is not for everybody on this machine is not for everybody on the wire.
+    if (stat.isFile() && isConfined && (Number(stat.mode) & 0o004) === 0) {
+      await handle.close();
+      return missing(`${relative} is not readable for everyone: chmod o+r`);
+    }
+    if (stat.isFile() && isConfined) {
+      return { ...handleFile(handle, Number(stat.size)), source: sourceOf(handle, stat, false) };
+    }
     await handle.close();
     return missing(`${relative} is no file of the tree`);
   } catch (error) {
@@ -104,7 +145,7 @@ function isBelow(root: string, file: string): boolean {
   return file.startsWith(root.endsWith('/') ? root : `${root}/`);
 }
 
-function handleFile(handle: FileHandle, size: number): Opened {
+function handleFile(handle: FileHandle, size: number): { kind: 'file' } & BootFile {
   return {
     kind: 'file',
     size,
@@ -117,10 +158,25 @@ function handleFile(handle: FileHandle, size: number): Opened {
   };
 }
 
+function sourceOf(handle: FileHandle, stat: BigIntStats, isSealed: boolean): BootFileSource {
+  const identity = identityOf(stat);
+  return {
+    fd: handle.fd,
+    identity,
+    isSealed,
+    isUnchanged: async () => identityOf(await handle.stat({ bigint: true })) === identity,
+  };
+}
+
+function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+}
+
 function bufferFile(bytes: Buffer): { kind: 'file' } & BootFile {
   return {
     kind: 'file',
     size: bytes.length,
+    version: createHash('sha256').update(bytes).digest('hex'),
     read: async (offset, length) => bytes.subarray(offset, offset + length),
     close: async () => {},
   };

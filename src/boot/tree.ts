@@ -1,12 +1,19 @@
 import type { BootClient } from '../model/boot-file.ts';
 import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { ipv4FromNumber } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { matchSerial } from '../net/serial.ts';
+import type { BootImage } from './boot-img.ts';
 import { renderCmdlineTxt } from './cmdline-txt.ts';
 import { renderConfigTxt } from './config-txt.ts';
+import { linuxOf } from './linux.ts';
 import { normalisePath } from './path.ts';
+import { renderBootScr } from './render-boot-scr.ts';
+import { renderIpxe } from './render-ipxe.ts';
+import { parsePxelinuxName, renderPxelinux } from './render-pxelinux.ts';
 
 /** Who asks; `mac` where somebody knows it. */
 export interface TreeClient extends BootClient {
@@ -22,16 +29,20 @@ export type Found =
       readonly kind: 'static';
       readonly file: string;
       readonly size: number;
+      readonly sha256: string;
       readonly isGuess?: true;
     }
   | { readonly kind: 'generated'; readonly text: string }
+  | { readonly kind: 'generated image'; readonly bytes: Uint8Array }
+  /** The whole boot tree as one file, or the signature of that. */
+  | { readonly kind: 'boot.img' | 'boot.sig'; readonly image: BootImage }
   /** Nobody's boot file: perhaps a plain file at this relative path below `tftp.root`. */
   | { readonly kind: 'plain'; readonly path: string }
   | { readonly kind: 'missing'; readonly reason: string };
 
 /**
- * What `path` means to this client. A Pi names itself by a prefix, `<serial>/` or (TFTP_PREFIX=2) `<mac-with-dashes>/`;
- * without one it is known by its address. All names under a prefix come from one generation, so the firmware's
+ * What `path` means to this client. A Pi names itself by a prefix, `<serial>/`, (TFTP_PREFIX=2) `<mac-with-dashes>/` or
+ * (TFTP_PREFIX=1) words of its own; without one it is known by its address. All names under a prefix come from one generation, so the firmware's
  * choice for or against the prefix, made on one file, holds for all the others.
  *
  * Static files are looked up in the manifest and nowhere else: a miss costs no system call, and nothing that is not
@@ -58,16 +69,38 @@ export function lookup(view: BootView, client: TreeClient, path: string): Found 
   }
 
   const name = requested.segments.join('/');
-  const node = view.nodesByIp.get(client.address) ?? (client.mac && nodeByMac(view, client.mac));
-  if (node) return fileOf(view, client, node, name);
+  const byAddress = view.nodesByIp.get(client.address) ?? (client.mac && nodeByMac(view, client.mac));
+  const named = nodeOfOwnPrefix(view, name, byAddress);
+  if (named) return fileOf(view, client, named, name.slice(named.tftpPrefix?.length));
+  const node = byAddress ?? nodeOfPxelinuxName(view, name);
+  if (node) return fileOf(view, client, node, name, `${node.serial}/`);
   return (name === 'bootcode.bin' && anyBootcode(view)) || { kind: 'plain', path: name };
+}
+
+/** The node whose EEPROM puts such words before its names. Where several have the same, the address has to tell. */
+function nodeOfOwnPrefix(view: BootView, name: string, byAddress: Node | undefined): Node | undefined {
+  const fitting = [...view.nodes.values()].filter(
+    ({ tftpPrefix }) => tftpPrefix !== undefined && name.startsWith(tftpPrefix),
+  );
+  const longest = Math.max(...fitting.map(({ tftpPrefix = '' }) => tftpPrefix.length));
+  const closest = fitting.filter(({ tftpPrefix }) => tftpPrefix?.length === longest);
+  return closest.length === 1 ? closest[0] : closest.find((node) => node === byAddress);
+}
+
+/** A machine that was given no prefix and whose address nobody knows may still say who it is by what it asks for. */
+function nodeOfPxelinuxName(view: BootView, name: string): Node | undefined {
+  const said = parsePxelinuxName(name);
+  const mac = said?.mac === undefined ? undefined : parseMac(said.mac);
+  if (mac) return nodeByMac(view, mac);
+  return said?.address === undefined ? undefined : view.nodesByIp.get(ipv4FromNumber(said.address));
 }
 
 /**
  * A file of the node's tree: all of them, or none. A node that cannot be booted has no start4.elf either; a Pi that
  * got it and then no config.txt would start without one, and not say why.
+ * @param folder to be put before the names in it by which other files are asked for, where the client does not.
  */
-function fileOf(view: BootView, client: TreeClient, node: Node, name: string): Found {
+function fileOf(view: BootView, client: TreeClient, node: Node, name: string, folder = ''): Found {
   if (name === '') return missing('the path names no file');
   const generation = view.published.get(node.image);
   if (!generation) {
@@ -85,9 +118,37 @@ function fileOf(view: BootView, client: TreeClient, node: Node, name: string): F
       return { kind: 'generated', text: renderConfigTxt(node, generation) };
     case 'cmdline.txt':
       return { kind: 'generated', text: renderCmdlineTxt(node, generation, network, view.exportsFolder) };
-    default:
-      return staticFile(generation, name) ?? missing(`${generation.id} has no ${name}`);
+    case 'boot.img':
+    case 'boot.sig': {
+      if (generation.arch === 'amd64') break;
+      const config = renderConfigTxt(node, generation, 'boot.img');
+      const cmdline = renderCmdlineTxt(node, generation, network, view.exportsFolder);
+      return { kind: name, image: { generation, config, cmdline } };
+    }
   }
+  const file = staticFile(generation, name);
+  return file ?? secondStageFile(view, network, node, generation, name, folder);
+}
+
+/** What the boot loaders of machines that are no Pis read, unless the image has a file of that name of its own. */
+function secondStageFile(
+  view: BootView,
+  network: Network,
+  node: Node,
+  generation: StoredGeneration,
+  name: string,
+  folder: string,
+): Found {
+  const linux = () => linuxOf(node, generation, network, view.exportsFolder);
+  const isBootScr = name === 'boot.scr.uimg' || name === 'boot.scr';
+  if (name === 'boot.ipxe') return { kind: 'generated', text: renderIpxe(linux()) };
+  if (!isBootScr && !parsePxelinuxName(name)) return missing(`${generation.id} has no ${name}`);
+  if (!linux().isPlain)
+    return missing(
+      `${generation.id} has no kernel for U-Boot: add u-boot to boot.loaders of image ${node.image}`,
+    );
+  if (!isBootScr) return { kind: 'generated', text: renderPxelinux(linux(), folder) };
+  return { kind: 'generated image', bytes: renderBootScr(linux(), `${node.serial}/`) };
 }
 
 function staticFile(
@@ -96,7 +157,7 @@ function staticFile(
 ): Extract<Found, { kind: 'static' }> | undefined {
   const { files } = generation.boot;
   const entry = Object.hasOwn(files, name) ? files[name] : undefined;
-  return entry && { kind: 'static', file: `${generation.folder}/boot/${name}`, size: entry.size };
+  return entry && { kind: 'static', file: `${generation.folder}/boot/${name}`, ...entry };
 }
 
 /**

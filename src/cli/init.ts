@@ -3,6 +3,7 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseConfig } from '../config.ts';
 import { type InterfaceAddress, resolveNetworks } from '../fleet/networks.ts';
+import { findDhcpServers } from '../hazards.ts';
 import { interfaceAddresses } from '../host/interfaces.ts';
 import { run } from '../host/run.ts';
 import { Refusal } from '../model/command.ts';
@@ -17,7 +18,7 @@ interface DefaultRoute {
 /** `netboot init`: looks at the interfaces and the default route, and writes a configuration that fits them. */
 export async function writeInitialConfig(options: {
   interface?: string;
-  dhcp: string;
+  dhcp?: string;
   output: string;
   force?: boolean;
 }): Promise<void> {
@@ -26,9 +27,10 @@ export async function writeInitialConfig(options: {
     (await run('ip', ['-4', '-j', 'route', 'show', 'default'])) || '[]',
   ) as DefaultRoute[];
   const chosen = choose(present, options.interface ?? route?.dev);
+  const { dhcp, why } = options.dhcp ? { dhcp: options.dhcp, why: '' } : await chooseDhcp(chosen);
   const resolvers = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
   const text = renderConfig(chosen, {
-    dhcp: options.dhcp,
+    dhcp,
     router: route?.dev === chosen.interface ? route.gateway : undefined,
     dns: [...resolvers.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)/gm)]
       .flatMap((match) => match[1] ?? [])
@@ -54,8 +56,24 @@ export async function writeInitialConfig(options: {
   await file.sync();
   await file.close();
   console.log(
-    `wrote ${options.output}: ${chosen.interface} (${formatSubnet(subnetOf(chosen.address, chosen.prefix))}), dhcp ${options.dhcp}`,
+    `wrote ${options.output}: ${chosen.interface} (${formatSubnet(subnetOf(chosen.address, chosen.prefix))}), dhcp ${dhcp}${why}`,
   );
+}
+
+/** As the only DHCP server, or beside the one that is there. Where it is not allowed to ask, what does no harm. */
+async function chooseDhcp({
+  interface: name,
+  address,
+}: InterfaceAddress): Promise<{ dhcp: string; why: string }> {
+  try {
+    const servers = await findDhcpServers({ interface: name, address, dhcp: 'full' });
+    return servers.length > 0
+      ? { dhcp: 'proxy', why: `: the DHCP server ${servers.join(', ')} is there` }
+      : { dhcp: 'full', why: ': no DHCP server answered' };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { dhcp: 'proxy', why: ': whether there is a DHCP server could not be found out' };
+  }
 }
 
 function choose(present: readonly InterfaceAddress[], name: string | undefined): InterfaceAddress {

@@ -70,12 +70,24 @@ function formatStatus(status: StatusAnswer): string {
   return [
     `netboot ${status.version}, pid ${status.pid}, since ${status.startedAt}, ${formatBytes(status.memoryBytes)} of memory`,
     ...status.interfaces.map(
-      (found) => `interface ${found.interface}: ${found.address} in ${found.subnet}, dhcp ${found.dhcp}`,
+      (found) =>
+        `interface ${found.interface}: ${found.address} in ${found.subnet}, dhcp ${found.dhcp}${found.isHeldBack ? ' (looking for other servers first)' : ''}`,
     ),
+    ...status.warnings.map(({ text, since }) => `warning: ${text} (since ${since})`),
+    ...(status.unwatched.length > 0 ? [`not watched: ${status.unwatched.join(', ')}`] : []),
     `nfs ${status.nfs.server}: ${status.nfs.exports} exports`,
     ...status.nfs.problems.map((problem) => `  problem: ${problem}`),
     `nodes: ${status.nodes}, waiting: ${status.waiting}, leases: ${status.leases}`,
     `dhcp: ${counted(status.counters.dhcp)}`,
     `tftp: ${counted(status.counters.tftp)}`,
+    `tftp now: ${formatTftpLoad(status.tftp)}`,
+    ...(status.counters.http ? [`http: ${counted(status.counters.http)}`] : []),
   ].join('\n');
+}
+
+function formatTftpLoad(tftp: StatusAnswer['tftp']): string {
+  const rate = `${formatBytes(tftp.bytesPerSecond)}/s by ${tftp.workers} worker${tftp.workers === 1 ? '' : 's'}`;
+  const waiting =
+    tftp.waiting > 0 ? `${tftp.waiting} (${(tftp.longestWaitMs / 1000).toFixed(1)} s at most)` : 0;
+  return `${rate}, large files running ${tftp.running}, waiting ${waiting}`;
 }

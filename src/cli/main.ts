@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { CommandError, Refusal } from '../model/command.ts';
 import { SerialError } from '../net/serial.ts';
+import { addBootCommands } from './boot.ts';
 import { ServiceRefusal } from './client.ts';
 import { addImageCommands } from './images.ts';
 import { addListCommands } from './listings.ts';
@@ -21,6 +22,7 @@ addServiceCommands(program);
 addNodeCommands(program);
 addListCommands(program);
 addImageCommands(program);
+addBootCommands(program);
 addSimCommands(program);
 
 // Exit codes: 0 done, 1 refused or failed, 2 wrong usage.

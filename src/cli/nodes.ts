@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { NodeAnswer, NodeStatus, NodesAnswer } from '../api/schemas.ts';
+import { parseMac } from '../net/mac.ts';
 import { parseSerial } from '../net/serial.ts';
 import { callApi } from './client.ts';
 import { formatTable } from './table.ts';
@@ -10,29 +11,34 @@ interface NodeOptions {
   ip?: string;
   image?: string;
   role?: string;
+  tftpPrefix?: string;
+  ramdisk?: string;
 }
 
 export function addNodeCommands(program: Command): void {
   const call = <Answer>(method: string, path: string, body?: unknown): Promise<Answer> =>
     callApi<Answer>(program, method, path, body);
 
-  withNodeOptions(program.command('add-node <serial>'))
-    .description('serve the Pi with this serial number from now on; nothing restarts')
+  withNodeOptions(program.command('add-node <serial|mac>'))
+    .description('serve the machine with this serial number or MAC from now on; nothing restarts')
     .addHelpText(
       'after',
-      '\nThe serial number: 8 or 16 hexadecimal digits, as in /proc/cpuinfo, with or without 0x.',
+      `
+A Pi by its serial number: 8 or 16 hexadecimal digits, as in /proc/cpuinfo, with or without 0x.
+Any other machine by its MAC address, as 52:54:00:12:34:56: the last 8 digits of it are its serial number from then on.`,
     )
-    .action(async (serial: string, options: NodeOptions) => {
-      const body = { serial: parseSerial(serial), ...options };
-      const { node } = await call<NodeAnswer>('POST', '/v1/nodes', body);
-      console.log(`added ${describe(node)}`);
+    .action(async (reference: string, options: NodeOptions) => {
+      const mac = parseMac(reference);
+      const identity = mac ? { mac } : { serial: parseSerial(reference) };
+      const { node } = await call<NodeAnswer>('POST', '/v1/nodes', { ...bodyOf(options), ...identity });
+      console.log(`added ${describe(node)}${mac ? `; ${node.serial} is the end of its MAC ${mac}` : ''}`);
     });
 
   withNodeOptions(program.command('set-node <serial|name>'))
     .description('change a node; an empty value ("--role=") takes it away')
     .action(async (reference: string, options: NodeOptions) => {
       const body = Object.fromEntries(
-        Object.entries(options).map(([key, value]) => [key, value === '' ? null : value]),
+        Object.entries(bodyOf(options)).map(([key, value]) => [key, value === '' ? null : value]),
       );
       const { node } = await call<NodeAnswer>('PATCH', nodePath(reference), body);
       console.log(`changed ${describe(node)}; it takes effect when the node boots`);
@@ -67,11 +73,27 @@ export function addNodeCommands(program: Command): void {
 
 function withNodeOptions(command: Command): Command {
   return command
-    .option('--name <name>', 'its host name (default: pi-<serial>)')
+    .option('--name <name>', 'its host name (default: pi-<serial>, or node-<serial> for a MAC)')
     .option('--mac <mac>', 'its Ethernet address (learnt at its first boot)')
     .option('--ip <address>', 'an address reserved for it')
     .option('--image <image>', 'the image it boots')
-    .option('--role <role>', 'one of the roles of that image');
+    .option('--role <role>', 'one of the roles of that image')
+    .option('--tftp-prefix <text>', "its EEPROM's TFTP_PREFIX_STR, if it has one")
+    .addOption(
+      new Option('--ramdisk <on|off>', 'have it fetch its boot tree as one file, boot.img').choices([
+        'on',
+        'off',
+        '',
+      ]),
+    );
+}
+
+/** As the API wants it; an empty value stays one. */
+function bodyOf({ ramdisk, ...options }: NodeOptions): Record<string, string | boolean> {
+  return {
+    ...options,
+    ...(ramdisk === undefined ? {} : { ramdisk: ramdisk === '' ? '' : ramdisk === 'on' }),
+  };
 }
 
 const nodePath = (reference: string): string => `/v1/nodes/${encodeURIComponent(reference)}`;

@@ -6,10 +6,12 @@ export function addServiceCommands(program: Command): void {
     .command('serve')
     .description('run the service in the foreground')
     .option('--check', 'only see whether the configuration fits this machine')
-    .action(async ({ check }: { check?: boolean }) => {
+    .option('--force', 'start even where another DHCP server answers on an interface with dhcp: full')
+    .action(async ({ check, force = false }: { check?: boolean; force?: boolean }) => {
       const config = await loadConfig(program);
       const { checkMachine, serve } = await import('../daemon.ts');
-      await (check ? checkMachine(config) : serve(config));
+      if (!check) return serve(config, { force });
+      for (const warning of await checkMachine(config)) console.error(`netboot: ${warning}`);
     });
 
   program
@@ -26,13 +28,14 @@ export function addServiceCommands(program: Command): void {
     .description('write a configuration file after looking at the machine and its networks')
     .option('--interface <name>', 'the interface the Pis are on (default: the one of the default route)')
     .addOption(
-      new Option('--dhcp <mode>', 'proxy beside the DHCP server that is there, or full as the only one')
-        .choices(['proxy', 'full', 'off'])
-        .default('proxy'),
+      new Option(
+        '--dhcp <mode>',
+        'proxy beside another DHCP server, or full as the only one (default: asks whether one is there)',
+      ).choices(['proxy', 'full', 'off']),
     )
     .option('--output <file>', 'where to write it', '/etc/netboot/netboot.yaml')
     .option('--force', 'replace a file that is there')
-    .action(async (options: { interface?: string; dhcp: string; output: string; force?: boolean }) => {
+    .action(async (options: { interface?: string; dhcp?: string; output: string; force?: boolean }) => {
       const { writeInitialConfig } = await import('./init.ts');
       await writeInitialConfig(options);
     });

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { Refusal } from '../model/command.ts';
 import { parseMac } from '../net/mac.ts';
 import { parseSerial } from '../net/serial.ts';
+import { addSimRackCommand } from './sim-rack.ts';
 
 interface PiOptions {
   serial: string;
@@ -44,6 +45,8 @@ export function addSimCommands(program: Command): void {
       await removeRack(run, rack);
       console.log(`rack ${rack} is gone`);
     });
+
+  addSimRackCommand(sim);
 
   for (const model of ['pi3', 'pi4', 'pi5'] as const) {
     const command = sim

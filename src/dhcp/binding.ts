@@ -1,10 +1,10 @@
+import { dhcpHabits, OFFER_HOLD_MS } from '../boot/firmware.ts';
 import type { Instant, Lease, LeaseChange } from '../model/lease.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import type { Inquiry } from './decision.ts';
 import { OPTION, readText } from './options.ts';
 
-/** A Pi 3 never confirms an offer and boots on it: it must last for a whole boot, slow switches included. */
-const PI_OFFER_MS = 10 * 60_000;
+/** For a client that confirms at once, or is not told to boot. */
 const OFFER_MS = 60_000;
 /** How long an address rests after a client found somebody else using it. */
 const QUARANTINE_MS = 10 * 60_000;
@@ -20,13 +20,21 @@ export function leaseOf({ leases, mac, arrival }: Inquiry): Lease | undefined {
   return lease?.state === 'declined' ? undefined : lease;
 }
 
-/** Holds an address that is being offered. A lease the client already has on it is never made shorter or weaker. */
+/**
+ * Holds an address that is being offered. A lease the client already has on it is never made shorter or weaker.
+ * Who must ask again before it uses the address is held in memory alone; a Pi 3 that boots never asks again.
+ */
 export function holdOffer(inquiry: Inquiry, address: Ipv4): readonly LeaseChange[] {
-  const { now, client } = inquiry;
-  const until = now + (client.kind === 'pi' ? PI_OFFER_MS : OFFER_MS);
+  const { now, client, isServed } = inquiry;
+  const boots = client.kind === 'pi' && isServed;
+  const until = now + (boots ? OFFER_HOLD_MS : OFFER_MS);
   const held = leaseOf(inquiry);
-  if (held?.address !== address || held.expiresAt <= now) return put(inquiry, address, 'offered', until);
-  return put(inquiry, address, held.state, Math.max(until, held.expiresAt));
+  const isHeld = held?.address === address && held.expiresAt > now;
+  const changes = isHeld
+    ? put(inquiry, address, held.state, Math.max(until, held.expiresAt))
+    : put(inquiry, address, 'offered', until);
+  const asksAgain = !boots || dhcpHabits(client.model).confirms.value;
+  return asksAgain ? changes.map((change) => ({ ...change, volatile: true })) : changes;
 }
 
 /** Binds an address for the network's lease time, counted from now. */

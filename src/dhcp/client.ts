@@ -1,11 +1,11 @@
+import { modelOfOui, PI_ARCHS, PI3_XID, type PiModel } from '../boot/firmware.ts';
 import { oui } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import { decodeMachineId, type MachineId } from './machine-id.ts';
 import { OPTION, type Options, readText } from './options.ts';
 import type { DhcpMessage } from './packet.ts';
 
-/** The Pi firmwares that differ on the wire. `pi3` is bootcode.bin or the 3B+ ROM, on any of Pi 1 to 3. */
-export type PiModel = 'pi3-rom' | 'pi3' | 'pi4' | 'pi5';
+export type { PiModel } from '../boot/firmware.ts';
 
 /** Which program is asking. One MAC is several of these in one boot: firmware, then perhaps UEFI, then Linux. */
 export type Client =
@@ -17,36 +17,19 @@ export type Client =
   /** A kernel or an operating system: it wants an address and nothing of booting. */
   | { readonly kind: 'plain' };
 
-/**
- * The makers' prefixes of on-board Ethernet and the model they mostly mean. A hint only: such lists go stale
- * (raspberrypi/piserver#76, #166) and an EEPROM may set any MAC, so option 97 goes first.
- */
-const PI_OUIS: ReadonlyMap<string, PiModel> = new Map([
-  ['b8:27:eb', 'pi3'],
-  ['dc:a6:32', 'pi4'],
-  ['e4:5f:01', 'pi4'],
-  ['d8:3a:dd', 'pi4'],
-  ['28:cd:c1', 'pi4'],
-  ['3a:35:41', 'pi4'],
-  ['2c:cf:67', 'pi5'],
-  ['88:a2:9e', 'pi5'], // unsourced: compare the IEEE's list
-]);
-
-/** Every Pi 3 firmware uses this transaction id, on every board. */
-const PI3_XID = 0x26f30339;
-
-/** Architecture 0 is "x86 BIOS", and what every native Pi sends over IPv4 (raspberrypi/rpi-eeprom#182); 41 is rpiboot. */
-const PI_ARCHS: ReadonlySet<number | undefined> = new Set([undefined, 0, 41]);
 const U_BOOT_ARCHS: ReadonlySet<number | undefined> = new Set([21, 22]);
 
-/** Which firmware or program sent this message. The order of the questions is what keeps a Pi from being a PC. */
-export function classify(message: DhcpMessage): Client {
+/**
+ * Which firmware or program sent this message. The order of the questions is what keeps a Pi from being a PC.
+ * @param ouis makers' prefixes of the configuration, beside those that are known.
+ */
+export function classify(message: DhcpMessage, ouis?: ReadonlyMap<string, PiModel>): Client {
   const { options } = message;
   const vendorClass = readText(options, OPTION.vendorClass) ?? '';
   const arch = readArch(options, vendorClass);
   if (isIpxe(options)) return { kind: 'ipxe', arch };
   if (vendorClass.startsWith('HTTPClient')) return { kind: 'http', arch };
-  if (vendorClass.startsWith('PXEClient')) return classifyPi(message, arch) ?? { kind: 'pxe', arch };
+  if (vendorClass.startsWith('PXEClient')) return classifyPi(message, arch, ouis) ?? { kind: 'pxe', arch };
   if (vendorClass.startsWith('U-Boot') || U_BOOT_ARCHS.has(arch)) return { kind: 'u-boot' };
   return { kind: 'plain' };
 }
@@ -56,22 +39,26 @@ export function machineName(model: PiModel): string {
   return { 'pi3-rom': 'Pi 3 (boot ROM)', pi3: 'Pi 3 or older', pi4: 'Pi 4', pi5: 'Pi 5' }[model];
 }
 
-function classifyPi(message: DhcpMessage, arch: number | undefined): Client | undefined {
+function classifyPi(
+  message: DhcpMessage,
+  arch: number | undefined,
+  ouis: ReadonlyMap<string, PiModel> | undefined,
+): Client | undefined {
   // UEFI on a Pi has a Pi's MAC too, but says 11, and must not get the firmware's menu.
-  if (!PI_ARCHS.has(arch)) return undefined;
-  const modelOfOui = PI_OUIS.get(oui(message.chaddr));
+  if (!PI_ARCHS.value.includes(arch)) return undefined;
+  const hint = modelOfOui(oui(message.chaddr), ouis);
   const id = decodeMachineId(message.options.get(OPTION.clientMachineId) ?? new Uint8Array());
   switch (id.kind) {
     case 'board':
       return { kind: 'pi', model: modelOfBoard(id), serial: id.serial };
     case 'serial': {
-      const model = message.xid === PI3_XID ? 'pi3' : (modelOfOui ?? 'pi4');
+      const model = message.xid === PI3_XID.value ? 'pi3' : (hint ?? 'pi4');
       return { kind: 'pi', model, serial: id.serial };
     }
     case 'pi3-rom':
       return { kind: 'pi', model: 'pi3-rom' };
     case 'other':
-      return modelOfOui && { kind: 'pi', model: modelOfOui };
+      return hint && { kind: 'pi', model: hint };
   }
 }
 

@@ -1,17 +1,19 @@
 import type { BootView } from '../model/boot-view.ts';
 import type { Instant, LeaseReader } from '../model/lease.ts';
 import type { Sighting } from '../model/sighting.ts';
-import { UNSPECIFIED } from '../net/ipv4.ts';
-import { isHostAddress } from '../net/subnet.ts';
-import { classify, machineName } from './client.ts';
+import { machineOf } from './boot-settings.ts';
+import { classify } from './client.ts';
 import type { Arrival, Decision, Inquiry } from './decision.ts';
 import { decideFull } from './full.ts';
 import { identify, isServed } from './identity.ts';
+import { linkOf, serverIdentifierOf } from './link.ts';
 import { readMessageType } from './options.ts';
 import type { DhcpMessage } from './packet.ts';
 import { decideProxy } from './proxy.ts';
 
 const ETHERNET = 1;
+/** A message that passed more relays than this goes round in circles (RFC 1542 section 4.1.1). */
+const MOST_HOPS = 16;
 
 /** What to do about a message: pure, so that the same packet, view and leases always give the same answer. */
 export function decide(
@@ -23,15 +25,16 @@ export function decide(
 ): Decision {
   if (message.op !== 1) return ignore('it is an answer of a server');
   if (message.htype !== ETHERNET) return ignore(`hardware type ${message.htype} is not Ethernet`);
-  const network = view.networks.get(arrival.interface);
-  if (!network || network.dhcp === 'off') return ignore('DHCP is off on this interface');
-  if (arrival.source.address === network.address) return ignore('it comes from ourselves');
-  if (message.giaddr !== UNSPECIFIED && !isHostAddress(network.subnet, message.giaddr))
-    return ignore(`the relay ${message.giaddr} is of another network, for which we have no pool`);
+  if (message.hops > MOST_HOPS) return ignore(`it passed ${message.hops} relays`);
+  const own = view.networks.get(arrival.interface);
+  if (!own || own.dhcp === 'off') return ignore('DHCP is off on this interface');
+  if (arrival.source.address === own.address) return ignore('it comes from ourselves');
+  const network = linkOf(own, message, arrival);
+  if (!network) return ignore(`the relay ${message.giaddr} is of another network, for which we have no pool`);
   const type = readMessageType(message.options);
   if (!type) return ignore('it has no DHCP message type: BOOTP is not served');
 
-  const client = classify(message);
+  const client = classify(message, view.policy.ouis);
   const identity = identify(client, message.chaddr, arrival.interface, view, leases);
   const inquiry: Inquiry = {
     message,
@@ -39,6 +42,7 @@ export function decide(
     mac: message.chaddr,
     arrival,
     network,
+    server: serverIdentifierOf(own, message),
     client,
     identity,
     node: identity.node,
@@ -48,14 +52,16 @@ export function decide(
     now,
   };
   const decision = network.dhcp === 'proxy' ? decideProxy(inquiry) : decideFull(inquiry);
-  return { ...decision, sighting: sightingOf(inquiry) };
+  return { ...decision, sighting: sightingOf(inquiry), client };
 }
 
-/** Every Pi that asks to boot is seen, served or not; a node's MAC is learnt from it. */
-function sightingOf({ client, mac, arrival, now }: Inquiry): Sighting | undefined {
-  if (client.kind !== 'pi') return undefined;
-  const serial = client.serial ? { serial: client.serial } : {};
-  return { mac, interface: arrival.interface, at: now, machine: machineName(client.model), ...serial };
+/** Every machine that asks to boot is seen, served or not; a node's MAC is learnt from it. */
+function sightingOf({ client, mac, arrival, identity, now }: Inquiry): Sighting | undefined {
+  const machine = machineOf(client);
+  if (machine === undefined) return undefined;
+  // Only a Pi tells its serial; another machine's is that of the node with its MAC.
+  const serial = client.kind === 'pi' ? client.serial : identity.serial;
+  return { mac, interface: arrival.interface, at: now, machine, ...(serial ? { serial } : {}) };
 }
 
 function ignore(reason: string): Decision {

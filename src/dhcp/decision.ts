@@ -29,7 +29,10 @@ export interface Inquiry {
   readonly type: MessageType;
   readonly mac: Mac;
   readonly arrival: Arrival;
+  /** Where the client is, perhaps behind a relay. */
   readonly network: Network;
+  /** What this client is to call us (option 54): our address, or what its relay has it say. */
+  readonly server: Ipv4;
   readonly client: Client;
   readonly identity: Identity;
   readonly node: Node | undefined;
@@ -45,6 +48,8 @@ export type Decision = Ignore | Silent | Reply;
 interface Noted {
   /** A Pi asked to boot: for the list of machines that were seen. */
   readonly sighting?: Sighting | undefined;
+  /** Who asked, once it was found out. */
+  readonly client?: Client;
   /** Something a person should know of, beside the decision itself. */
   readonly warning?: string | undefined;
 }

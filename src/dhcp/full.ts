@@ -1,3 +1,4 @@
+import { UNSPECIFIED } from '../net/ipv4.ts';
 import { isHostAddress } from '../net/subnet.ts';
 import { expire, leaseOf, quarantine } from './binding.ts';
 import type { Decision, Inquiry } from './decision.ts';
@@ -68,16 +69,18 @@ function decideRelease(inquiry: Inquiry): Decision {
   };
 }
 
+/** Its address is in ciaddr; a client that leaves it out sends from it all the same. */
 function decideInform(inquiry: Inquiry): Decision {
-  const { message, network } = inquiry;
-  if (!isHostAddress(network.subnet, message.ciaddr)) return ignore('its address is not of this network');
+  const { message, network, arrival } = inquiry;
+  const address = message.ciaddr === UNSPECIFIED ? arrival.source.address : message.ciaddr;
+  if (!isHostAddress(network.subnet, address)) return ignore('its address is not of this network');
   return inform(inquiry);
 }
 
 /** Some clients leave the server identifier out where RFC 2131 table 5 wants it; another server's name is what counts. */
-function isForUs({ message, network }: Inquiry): boolean {
-  const server = readIpv4(message.options, OPTION.serverIdentifier);
-  return server === undefined || server === network.address;
+function isForUs({ message, server }: Inquiry): boolean {
+  const chosen = readIpv4(message.options, OPTION.serverIdentifier);
+  return chosen === undefined || chosen === server;
 }
 
 function ignore(reason: string): Decision {

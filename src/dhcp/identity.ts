@@ -2,7 +2,7 @@ import { type BootView, imageOfUnknown, nodeByMac, nodeOf } from '../model/boot-
 import type { LeaseReader } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
 import type { Mac } from '../net/mac.ts';
-import type { Serial } from '../net/serial.ts';
+import { type Serial, serialOfMac } from '../net/serial.ts';
 import type { Client } from './client.ts';
 
 /** Which Pi a message is about, as far as it can be told. */
@@ -27,8 +27,15 @@ export function identify(
   const serial =
     (client.kind === 'pi' ? client.serial : undefined) ??
     nodeByMac(view, mac)?.serial ??
-    leases.byMac(mac, network)?.serial;
+    leases.byMac(mac, network)?.serial ??
+    serialOfStranger(client, mac, view);
   return { serial, node: serial && nodeOf(view, serial) };
+}
+
+/** Under `serve`: a machine that asks to boot and has no serial number is known by its MAC. */
+function serialOfStranger(client: Client, mac: Mac, view: BootView): Serial | undefined {
+  const asksToBoot = client.kind !== 'pi' && client.kind !== 'plain';
+  return asksToBoot && imageOfUnknown(view.policy) !== undefined ? serialOfMac(mac) : undefined;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { MACHINE_ID_MAGICS } from '../boot/firmware.ts';
 import { asciiFromBytes } from '../net/bytes.ts';
 import { matchSerial, type Serial } from '../net/serial.ts';
 
@@ -7,6 +8,8 @@ export type MachineId =
   | {
       readonly kind: 'board';
       readonly boardRevision: number;
+      /** The last four bytes of its MAC, which a setting of the EEPROM may have replaced on the wire. */
+      readonly macTail?: string;
       readonly serial: Serial;
     }
   /** bootcode.bin, the 3B+ ROM, Pi 4 before 2020-03-04, or `DHCP_OPTION97=0`: the serial four times. */
@@ -15,11 +18,7 @@ export type MachineId =
   | { readonly kind: 'pi3-rom' }
   | { readonly kind: 'other' };
 
-/**
- * Both byte orders are in the field, and Pi 5 said "RPi4" before its EEPROM of 2023-10-30: the board revision,
- * not the magic, tells the model.
- */
-const MAGICS: ReadonlySet<string> = new Set(['RPi4', '4iPR', 'RPi5', '5iPR']);
+const MAGICS: ReadonlySet<string> = new Set(MACHINE_ID_MAGICS.value);
 const LENGTH = 17;
 
 /** Reads option 97's 17 bytes; anything of another shape, a PC's UUID included, is `other`. */
@@ -29,7 +28,9 @@ export function decodeMachineId(bytes: Uint8Array): MachineId {
   if (MAGICS.has(asciiFromBytes(bytes.subarray(1, 5)))) {
     const serial = serialFrom(view.getUint32(13, true));
     if (!serial) return { kind: 'other' };
-    return { kind: 'board', boardRevision: view.getUint32(5, true), serial };
+    const tail = bytes.subarray(9, 13);
+    const macTail = tail.some((byte) => byte !== 0) ? { macTail: hexPairs(tail) } : {};
+    return { kind: 'board', boardRevision: view.getUint32(5, true), ...macTail, serial };
   }
   const words = [1, 5, 9, 13].map((offset) => view.getUint32(offset, true));
   const [first] = words as [number];
@@ -38,6 +39,9 @@ export function decodeMachineId(bytes: Uint8Array): MachineId {
   const serial = serialFrom(first);
   return serial ? { kind: 'serial', serial } : { kind: 'other' };
 }
+
+const hexPairs = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 
 /** All zeros and all ones are what a mainboard without a UUID sends, no serial number. */
 function serialFrom(value: number): Serial | undefined {

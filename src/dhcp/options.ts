@@ -43,6 +43,12 @@ export const MESSAGE_TYPE = {
 
 export type MessageType = keyof typeof MESSAGE_TYPE;
 
+/** By their codes; 0 is none. */
+const MESSAGE_TYPES: ReadonlyArray<MessageType | undefined> = [
+  undefined,
+  ...(Object.keys(MESSAGE_TYPE) as MessageType[]),
+];
+
 /** Raw option bytes by code, as packet.ts decodes them. */
 export type Options = ReadonlyMap<number, Uint8Array>;
 
@@ -50,14 +56,18 @@ export type Options = ReadonlyMap<number, Uint8Array>;
 // and one bad option of one client must not hide the rest of its message.
 
 export function readMessageType(options: Options): MessageType | undefined {
-  const code = readU8(options, OPTION.messageType);
-  const found = Object.entries(MESSAGE_TYPE).find(([, value]) => value === code);
-  return found?.[0] as MessageType | undefined;
+  return MESSAGE_TYPES[readU8(options, OPTION.messageType) ?? 0];
 }
 
 export function readU8(options: Options, code: number): number | undefined {
   const bytes = options.get(code);
   return bytes?.length === 1 ? bytes[0] : undefined;
+}
+
+/** Network byte order. */
+export function readU16(options: Options, code: number): number | undefined {
+  const bytes = options.get(code);
+  return bytes?.length === 2 ? (bytes[0] as number) * 0x100 + (bytes[1] as number) : undefined;
 }
 
 export function readIpv4(options: Options, code: number): Ipv4 | undefined {
@@ -82,16 +92,18 @@ export function readText(options: Options, code: number): string | undefined {
 
 /** Network byte order. */
 export function u32Bytes(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 export function ipv4Bytes(...addresses: readonly Ipv4[]): Uint8Array {
-  return Uint8Array.from(addresses.flatMap((address) => Array.from(ipv4ToBytes(address))));
+  const bytes = new Uint8Array(addresses.length * 4);
+  for (const [index, address] of addresses.entries()) bytes.set(ipv4ToBytes(address), index * 4);
+  return bytes;
 }
 
 /** ASCII, without a terminating NUL (RFC 2132 section 2). */
 export function textBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
+  return bytes;
 }

@@ -1,6 +1,6 @@
 import { type BootView, nodeByMac } from '../model/boot-view.ts';
 import type { Instant, Lease, LeaseReader } from '../model/lease.ts';
-import type { Network } from '../model/network.ts';
+import type { AddressRange, Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import { fnv1a } from '../net/fnv1a.ts';
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
@@ -49,21 +49,27 @@ function isEligible(seeker: Seeker, address: Ipv4): boolean {
   return isInPool(seeker.network, address) && isAvailable(seeker, address) && isFree(seeker, address);
 }
 
-/** Linear probing from a hash of the MAC. An address nobody ever had goes before one that another client left. */
+/** From a hash of the MAC on. An address nobody ever had goes before one that another client left. */
 function probePool(seeker: Seeker): Ipv4 | undefined {
-  const { pool } = seeker.network;
+  const { leases, mac, network, now } = seeker;
+  const { pool } = network;
   if (!pool) return undefined;
   const first = ipv4ToNumber(pool.first);
   const size = ipv4ToNumber(pool.last) - first + 1;
-  const start = fnv1a(seeker.mac) % size;
-  let abandoned: Ipv4 | undefined;
-  for (let step = 0; step < size; step++) {
-    const address = ipv4FromNumber(first + ((start + step) % size));
-    if (!isFree(seeker, address) || !isAvailable(seeker, address)) continue;
-    if (!seeker.leases.byAddress(address)) return address;
-    abandoned ??= address;
-  }
-  return abandoned;
+  const start = ipv4FromNumber(first + (fnv1a(mac) % size));
+  const suits = (address: Ipv4) => isFree(seeker, address) && isAvailable(seeker, address);
+  return leases.findVacant(pool, start, now, suits) ?? takeBack(seeker, pool);
+}
+
+/**
+ * A node that was added goes before strangers who asked and never came back: a flood of invented MACs holds the whole
+ * pool, minute by minute, and nobody uses an address of it. Should one of them come back after all, it is refused.
+ */
+function takeBack(seeker: Seeker, pool: AddressRange): Ipv4 | undefined {
+  const { node, leases, view } = seeker;
+  const hold = node && leases.oldestHold(pool);
+  if (!hold || nodeByMac(view, hold.mac)) return undefined;
+  return isAvailable(seeker, hold.address) ? hold.address : undefined;
 }
 
 function isInPool({ pool }: Network, address: Ipv4): boolean {
@@ -82,15 +88,15 @@ export function isFree({ leases, view, mac, now }: Seeker, address: Ipv4): boole
 
 /**
  * A node keeps its address when its lease has expired: the kernel's `ip=dhcp` never renews (net/ipv4/ipconfig.c),
- * and a second machine with the address of a running Pi hangs its NFS root. Until the node is removed, or has another
- * address reserved. A serial that some MAC told counts only while the node's own MAC is not known: whoever forges
- * it would get the pool for ever, address by address.
+ * and a second machine with the address of a running Pi hangs its NFS root. Until it boots with another one, as when
+ * another is reserved for it, or is removed. A serial that some MAC told counts only while the node's own MAC is not
+ * known: whoever forges it would get the pool for ever, address by address.
  */
 function isKeptForNode(view: BootView, lease: Lease): boolean {
   if (lease.state === 'declined') return false;
+  if (nodeByMac(view, lease.mac)) return true;
   const told = lease.serial && view.nodes.get(lease.serial);
-  const node = nodeByMac(view, lease.mac) ?? (told?.mac === undefined ? told : undefined);
-  return node !== undefined && (node.ip ?? lease.address) === lease.address;
+  return told !== undefined && told.mac === undefined && (told.ip ?? lease.address) === lease.address;
 }
 
 /** Not ours, not the network's, and not reserved for another node. */

@@ -1,11 +1,14 @@
+import { UNSPECIFIED } from '../net/ipv4.ts';
 import { type BootSettings, bootSettings } from './boot-settings.ts';
 import type { Decision, Inquiry } from './decision.ts';
-import { replyTo } from './reply.ts';
+import { OPTION } from './options.ts';
+import { encodePxe, readBootItem } from './pxe.ts';
+import { type OptionEntry, replyTo } from './reply.ts';
 
 const BROADCAST_FLAG = 0x8000;
 
 /**
- * The policy of a network where another server gives the addresses: we add to its offer what a Pi needs to boot,
+ * The policy of a network where another server gives the addresses: we add to its offer what a machine needs to boot,
  * and say nothing to anybody else.
  */
 export function decideProxy(inquiry: Inquiry): Decision {
@@ -22,17 +25,31 @@ export function decideProxy(inquiry: Inquiry): Decision {
 /**
  * No address, no lease time, no netmask and no router: those are the other server's.
  * siaddr and option 66 are set, as without them a Pi 5 takes the packet's source address, not option 54
- * (raspberrypi/rpi-eeprom#687). The broadcast flag is forced: the client has no address yet.
+ * (raspberrypi/rpi-eeprom#687). Who has no address yet is answered by broadcast, and the flag says so, as dnsmasq's
+ * does: some firmware looks at it.
  */
 function bootReply(inquiry: Inquiry, boot: BootSettings, type: 'offer' | 'ack'): Decision {
   const reply = replyTo(inquiry, {
     type,
-    note: 'where to boot from, beside the address of the other server',
+    note: `${boot.note}; the address is the other server’s`,
     siaddr: boot.siaddr,
     file: boot.file,
-    options: boot.options,
+    options: type === 'ack' ? withBootItem(inquiry, boot.options) : boot.options,
   });
-  return { ...reply, message: { ...reply.message, flags: reply.message.flags | BROADCAST_FLAG } };
+  const { message } = reply;
+  if (message.ciaddr !== UNSPECIFIED) return reply;
+  return { ...reply, message: { ...message, flags: message.flags | BROADCAST_FLAG } };
+}
+
+/** A boot server repeats the item it was asked for (PXE 2.1 section 2.4.4), and that the file is the one it names. */
+function withBootItem({ message, client }: Inquiry, options: readonly OptionEntry[]): readonly OptionEntry[] {
+  const item = readBootItem(message.options.get(OPTION.vendorSpecific));
+  if (!item || client.kind !== 'pxe') return options;
+  const answer = encodePxe([
+    { kind: 'discoveryControl', flags: 8 },
+    { kind: 'bootItem', item },
+  ]);
+  return [...options.filter(([code]) => code !== OPTION.vendorSpecific), [OPTION.vendorSpecific, answer]];
 }
 
 function ignore(reason: string): Decision {

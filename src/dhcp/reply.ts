@@ -1,8 +1,10 @@
+import { type DhcpHabits, dhcpHabits } from '../boot/firmware.ts';
 import type { LeaseChange } from '../model/lease.ts';
 import type { Network } from '../model/network.ts';
 import { type Ipv4, LIMITED_BROADCAST, UNSPECIFIED } from '../net/ipv4.ts';
 import { broadcastAddress, isHostAddress, netmask } from '../net/subnet.ts';
 import type { Endpoint, Inquiry, Reply } from './decision.ts';
+import { fitOptions } from './fit.ts';
 import { ipv4Bytes, MESSAGE_TYPE, OPTION, textBytes, u32Bytes } from './options.ts';
 import type { DhcpMessage } from './packet.ts';
 import { RASPBERRY_PI_BOOT } from './pxe.ts';
@@ -13,12 +15,6 @@ export type OptionEntry = readonly [code: number, value: Uint8Array];
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
 const BROADCAST_FLAG = 0x8000;
-
-/**
- * The 3B's mask ROM can lock up in a loop when the answer comes within about two seconds
- * (raspberrypi/firmware#934, #859). Pi 4 and 5 resend after four seconds and are answered at once.
- */
-const PI3_ROM_DELAY_MS = 1000;
 
 interface ReplyParts {
   readonly type: Reply['type'];
@@ -34,8 +30,15 @@ interface ReplyParts {
 
 /** A reply to `inquiry`: the fields of RFC 2131 table 3, then 53, 54, the given options and what is echoed. */
 export function replyTo(inquiry: Inquiry, parts: ReplyParts): Reply {
-  const { message, network, client } = inquiry;
-  const isPi3Rom = client.kind === 'pi' && client.model === 'pi3-rom';
+  const { message, client, network } = inquiry;
+  const habits = client.kind === 'pi' ? dhcpHabits(client.model) : undefined;
+  const options = new Map<number, Uint8Array>([
+    [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[parts.type])],
+    [OPTION.serverIdentifier, ipv4Bytes(inquiry.server)],
+    ...parts.options,
+    ...echo(message, OPTION.clientIdentifier), // RFC 6842 section 3
+    ...echo(message, OPTION.relayAgentInformation), // RFC 3046 section 2.2
+  ]);
   return {
     kind: 'reply',
     type: parts.type,
@@ -43,7 +46,7 @@ export function replyTo(inquiry: Inquiry, parts: ReplyParts): Reply {
     warning: parts.warning,
     leaseChanges: parts.leaseChanges ?? [],
     destination: destinationOf(inquiry, parts.type),
-    delayMs: isPi3Rom ? PI3_ROM_DELAY_MS : 0,
+    delayMs: delayOf(habits, network),
     message: {
       op: 2,
       htype: message.htype,
@@ -58,13 +61,7 @@ export function replyTo(inquiry: Inquiry, parts: ReplyParts): Reply {
       chaddr: message.chaddr,
       sname: '',
       file: parts.file ?? '',
-      options: new Map<number, Uint8Array>([
-        [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[parts.type])],
-        [OPTION.serverIdentifier, ipv4Bytes(network.address)],
-        ...parts.options,
-        ...echo(message, OPTION.clientIdentifier), // RFC 6842 section 3
-        ...echo(message, OPTION.relayAgentInformation), // RFC 3046 section 2.2
-      ]),
+      options: fitOptions(options, message, network.mtu),
     },
   };
 }
@@ -108,13 +105,24 @@ export function bootOptions({ message, network }: Inquiry): OptionEntry[] {
  * flag says: unicast would need a forged ARP entry, and a Pi 3 may keep a unicast frame until another comes in
  * (raspberrypi/firmware#764, #862, #894).
  */
-function destinationOf({ message, network, arrival }: Inquiry, type: Reply['type']): Endpoint {
+function destinationOf(inquiry: Inquiry, type: Reply['type']): Endpoint {
+  const { message, network, arrival } = inquiry;
+  const { source } = arrival;
   if (message.giaddr !== UNSPECIFIED) return { address: message.giaddr, port: SERVER_PORT };
   // A boot server request comes from an address, often from port 4011, and is answered where it came from.
-  if (arrival.localPort === 4011 && arrival.source.address !== UNSPECIFIED) return arrival.source;
-  if (type !== 'nak' && isHostAddress(network.subnet, message.ciaddr))
-    return { address: message.ciaddr, port: CLIENT_PORT };
+  if (arrival.localPort === 4011 && isHostAddress(network.subnet, source.address)) return source;
+  // Some clients leave their address out of DHCPINFORM, and send from it all the same.
+  const isNamed = message.ciaddr !== UNSPECIFIED || inquiry.type !== 'inform';
+  const address = isNamed ? message.ciaddr : source.address;
+  if (type !== 'nak' && isHostAddress(network.subnet, address)) return { address, port: CLIENT_PORT };
   return { address: LIMITED_BROADCAST, port: CLIENT_PORT };
+}
+
+/** How long this firmware's answer has to be held back; the configuration may say otherwise. */
+function delayOf(habits: DhcpHabits | undefined, network: Network): number {
+  const delay = habits?.delayMs?.value;
+  if (!delay) return 0;
+  return network.romDelayMs ?? (network.dhcp === 'proxy' ? delay.proxy : delay.full);
 }
 
 /** A relay is told to broadcast a NAK: the client's address is not to be used (RFC 2131 section 4.3.2). */
@@ -122,7 +130,8 @@ function nakFlags({ giaddr, flags }: DhcpMessage): number {
   return giaddr === UNSPECIFIED ? flags : flags | BROADCAST_FLAG;
 }
 
-function echo(message: DhcpMessage, code: number): OptionEntry[] {
+/** An option of the request, for the reply. */
+export function echo(message: DhcpMessage, code: number): OptionEntry[] {
   const value = message.options.get(code);
   return value ? [[code, value]] : [];
 }

@@ -1,4 +1,4 @@
-import type { Instant, Lease } from '../model/lease.ts';
+import type { Instant, Lease, LeaseChange } from '../model/lease.ts';
 import { type Ipv4, UNSPECIFIED } from '../net/ipv4.ts';
 import { isHostAddress } from '../net/subnet.ts';
 import { expire, leaseOf } from './binding.ts';
@@ -24,8 +24,10 @@ export function decideRequest(inquiry: Inquiry): Decision {
 /** After an offer. */
 function decideSelecting(inquiry: Inquiry, server: Ipv4, requested: Ipv4 | undefined): Decision {
   const held = leaseOf(inquiry);
-  if (server !== inquiry.network.address) return declinedOffer(held, server, inquiry.now);
-  const address = requested ?? held?.address;
+  if (server !== inquiry.server) return declinedOffer(held, server, inquiry.now);
+  // Option 50 is a MUST here (table 4); some clients that rebind name themselves in ciaddr instead.
+  const { ciaddr } = inquiry.message;
+  const address = requested ?? (ciaddr === UNSPECIFIED ? held?.address : ciaddr);
   if (!address) return { kind: 'ignore', reason: 'it requests no address' };
   if (!isHostAddress(inquiry.network.subnet, address)) return refuse(inquiry, OTHER_NETWORK);
   const isHeld = held?.address === address && held.expiresAt > inquiry.now;
@@ -37,16 +39,22 @@ function decideSelecting(inquiry: Inquiry, server: Ipv4, requested: Ipv4 | undef
 function declinedOffer(held: Lease | undefined, server: Ipv4, now: Instant): Decision {
   const reason = `it takes the offer of the server ${server}`;
   return held?.state === 'offered' && held.expiresAt > now
-    ? { kind: 'silent', leaseChanges: expire(held, now), reason }
+    ? { kind: 'silent', leaseChanges: inMemory(expire(held, now)), reason }
     : { kind: 'ignore', reason };
 }
+
+/** What is worth no write to the disk: forgotten in a restart, the offer runs out by itself. */
+const inMemory = (changes: readonly LeaseChange[]): readonly LeaseChange[] =>
+  changes.map((change) => ({ ...change, volatile: true }));
 
 /** A client that remembers an address from before. Of a client we know nothing about another server may know. */
 function decideInitReboot(inquiry: Inquiry, requested: Ipv4): Decision {
   if (!isHostAddress(inquiry.network.subnet, requested)) return refuse(inquiry, OTHER_NETWORK);
-  const known = inquiry.leases.byMac(inquiry.mac, inquiry.arrival.interface);
+  const { leases, mac, arrival } = inquiry;
+  // What it declined is known by the address alone: it is nobody's.
+  const isKnown = leases.byMac(mac, arrival.interface) || leases.byAddress(requested)?.mac === mac;
   const reservation = usableReservation(inquiry);
-  if (!known && !reservation)
+  if (!isKnown && !reservation)
     return { kind: 'ignore', reason: 'it asks for an address from before, and we know nothing of it' };
   const isIts = requested === reservation || requested === leaseOf(inquiry)?.address;
   return isIts && isGrantable(inquiry, requested)

@@ -9,6 +9,8 @@ const channelSchema = z.object({
   generation: z.string(),
   /** Published before, newest first: nodes that booted them run on them still. */
   previous: z.array(z.string()),
+  /** Seconds since 1970; it only ever grows. */
+  since: z.number().optional(),
 });
 
 /** Which sealed generation each image stands for: a movable pointer per image name. */
@@ -45,6 +47,16 @@ export class Channels {
     );
   }
 
+  /**
+   * When what is published of this image was, in seconds since 1970. Of a generation published later it is never
+   * less, whatever the clock says: a signed boot.img tells by it which is the newer one.
+   */
+  publishedAt(image: string): number {
+    const channel = this.#channels().get(image);
+    const sealedAt = this.#generations.get(channel?.generation ?? '')?.sealedAt;
+    return channel?.since ?? Math.floor(Date.parse(sealedAt ?? '1970-01-01T00:00:00Z') / 1000);
+  }
+
   /** Generations that were published before and are still on the disk. */
   superseded(): StoredGeneration[] {
     const ids = [...this.#channels().values()].flatMap((channel) => channel.previous);
@@ -66,7 +78,9 @@ export class Channels {
   publish({ id, image }: StoredGeneration): Promise<number> {
     const before = this.#channels().get(image);
     const earlier = before ? [before.generation, ...before.previous] : [];
-    const value = { generation: id, previous: [...new Set(earlier)].filter((other) => other !== id) };
+    const last = before && this.publishedAt(image);
+    const since = before?.generation === id ? last : Math.max(Math.floor(Date.now() / 1000), (last ?? 0) + 1);
+    const value = { generation: id, previous: [...new Set(earlier)].filter((other) => other !== id), since };
     return this.#store.transact({ writes: [{ kind: 'put', key: `${PREFIX}${image}`, value }] });
   }
 

@@ -7,15 +7,19 @@ import type { Network } from '../model/network.ts';
 import { type Node, nodeSchema } from '../model/node.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Sighting } from '../model/sighting.ts';
+import { throttle } from '../model/throttle.ts';
+import { type Mac, parseMac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import { desiredExports } from '../nfs/desired.ts';
 import { Channels } from './channels.ts';
 import { LeaseTable } from './leases.ts';
-import { checkNode } from './node-rules.ts';
+import { checkNode, clash, serialForMac } from './node-rules.ts';
 import { Sightings } from './sightings.ts';
 import type { Store } from './store.ts';
 import { buildView } from './view.ts';
+
+const OTHER_MACS_INTERVAL_MS = 1000;
 
 const nodeKey = (serial: Serial): string => `node/${serial}`;
 
@@ -26,13 +30,13 @@ export interface FleetPorts {
   readonly readGenerations: () => Promise<{ generations: StoredGeneration[]; problems: string[] }>;
   /** Names of the images that have a recipe, built or not. */
   readonly recipeNames: () => Promise<string[]>;
+  /** What a recipe's image is built for, as far as it tells. */
+  readonly recipeArch?: (image: string) => Promise<string | undefined>;
   readonly log: Log;
 }
 
-/** A node as asked for: what is left out gets its default. */
-export type NodeRequest = Pick<Node, 'serial'> & {
-  [K in Exclude<keyof Node, 'serial'>]?: Node[K] | undefined;
-};
+/** A node as asked for: what is left out gets its default. A machine that is no Pi has a MAC in place of a serial. */
+export type NodeRequest = { [K in keyof Node]?: Node[K] | undefined };
 
 /** Changes to a node; `null` takes a value away. */
 export type NodeChange = { [K in Exclude<keyof Node, 'serial'>]?: Node[K] | null | undefined };
@@ -46,7 +50,7 @@ export class Fleet {
   readonly sightings = new Sightings();
   readonly channels: Channels;
   readonly #ports: FleetPorts;
-  readonly #config: Pick<Config, 'nodes' | 'nfs'>;
+  readonly #config: Pick<Config, 'nodes' | 'nfs' | 'http'>;
   #networks: ReadonlyMap<string, Network>;
   /** Behind `#networks` while their exports could not be applied. */
   #exportedNetworks: ReadonlyMap<string, Network>;
@@ -54,10 +58,12 @@ export class Fleet {
   #view: BootView;
   /** One verb after the other: each checks against what the one before it left. */
   readonly #inTurn = oneAtATime();
+  /** Who invents MACs for a serial must not fill the log. */
+  readonly #otherMacs = throttle(OTHER_MACS_INTERVAL_MS, Date.now);
 
   private constructor(
     ports: FleetPorts,
-    config: Pick<Config, 'nodes' | 'nfs'>,
+    config: Pick<Config, 'nodes' | 'nfs' | 'http'>,
     networks: ReadonlyMap<string, Network>,
     channels: Channels,
   ) {
@@ -74,7 +80,7 @@ export class Fleet {
 
   static async open(
     ports: FleetPorts,
-    config: Pick<Config, 'nodes' | 'nfs'>,
+    config: Pick<Config, 'nodes' | 'nfs' | 'http'>,
     networks: ReadonlyMap<string, Network>,
   ): Promise<Fleet> {
     const channels = new Channels(ports.store);
@@ -94,10 +100,11 @@ export class Fleet {
     return this.#exportedNetworks;
   }
 
-  /** The node meant by a serial in its wire form, or by a name. @throws Refusal when there is none. */
+  /** The node meant by a serial in its wire form, a MAC, or a name. @throws Refusal when there is none. */
   find(reference: string): Node {
     const byName = () => [...this.#nodes.values()].find(({ name }) => name === reference);
-    const node = this.#nodes.get(reference as Serial) ?? byName();
+    const byMac = () => this.#view.nodesByMac.get(parseMac(reference) as Mac);
+    const node = this.#nodes.get(reference as Serial) ?? byName() ?? byMac();
     if (node) return node;
     throw new Refusal(
       `There is no node "${reference}"`,
@@ -108,23 +115,22 @@ export class Fleet {
   /** @throws Refusal when it is there already, or clashes with another node. */
   addNode(request: NodeRequest): Promise<{ node: Node; revision: number }> {
     return this.#inTurn(async () => {
-      const present = this.#nodes.get(request.serial);
-      if (present)
-        throw new Refusal(
-          `Node ${request.serial} is there already, as "${present.name}"`,
-          `Change it with: netboot set-node ${request.serial}`,
-        );
+      const serial = request.serial ?? serialForMac(request.mac);
+      const present = this.#nodes.get(serial);
+      if (present) throw clash(serial, present, request);
       const images = await this.imageNames();
+      const fitting = request.serial ? await this.#imagesForPis(images) : images;
       const image =
-        request.image ?? this.#config.nodes.defaultImage ?? (images.length === 1 ? images[0] : undefined);
+        request.image ?? this.#config.nodes.defaultImage ?? (fitting.length === 1 ? fitting[0] : undefined);
       if (!image)
         throw new Refusal(
           'No image is named',
           `Give one with --image: ${images.join(', ') || 'none is known'}.`,
         );
-      const seen = this.sightings.bySerial(request.serial);
+      const seen = this.sightings.bySerial(serial);
       const mac = request.mac ?? (seen && !this.#view.nodesByMac.has(seen.mac) ? seen.mac : undefined);
-      const node = withoutGaps({ ...request, name: request.name ?? `pi-${request.serial}`, image, mac });
+      const name = request.name ?? `${request.serial ? 'pi' : 'node'}-${serial}`;
+      const node = withoutGaps({ ...request, serial, name, image, mac });
       checkNode(this.#view, node, images);
       return this.#putNode(node);
     });
@@ -161,9 +167,11 @@ export class Fleet {
     const node = sighting.serial && this.#nodes.get(sighting.serial);
     if (!node || node.mac === sighting.mac) return;
     if (node.mac || this.#view.nodesByMac.has(sighting.mac)) {
-      this.#ports.log.warn(
-        { id: 'NODE_MAC_DIFFERS', serial: node.serial, mac: sighting.mac },
-        `node ${node.name} asks with a MAC that is not its own: "netboot set-node ${node.serial} --mac ${sighting.mac}" if that is right`,
+      this.#otherMacs((left) =>
+        this.#ports.log.warn(
+          { id: 'NODE_MAC_DIFFERS', serial: node.serial, mac: sighting.mac, left },
+          `node ${node.name} asks with a MAC that is not its own: "netboot set-node ${node.serial} --mac ${sighting.mac}" if that is right`,
+        ),
       );
       return;
     }
@@ -178,6 +186,13 @@ export class Fleet {
   /** Every image there is: with a recipe, or with sealed generations. */
   async imageNames(): Promise<string[]> {
     return [...new Set([...(await this.#ports.recipeNames()), ...this.channels.images()])].sort();
+  }
+
+  async #imagesForPis(images: readonly string[]): Promise<string[]> {
+    const archOf = (image: string) =>
+      this.#view.published.get(image)?.arch ?? this.#ports.recipeArch?.(image);
+    const fits = await Promise.all(images.map(async (image) => (await archOf(image)) !== 'amd64'));
+    return images.filter((_, index) => fits[index]);
   }
 
   /**
@@ -245,6 +260,7 @@ export class Fleet {
       nodes: this.#nodes.values(),
       published: this.channels.published(),
       policy: this.#config.nodes,
+      httpPort: this.#config.http.port === 'off' ? undefined : this.#config.http.port,
       exportsFolder: this.#config.nfs.exports,
     });
   }

@@ -1,8 +1,41 @@
+import { modelOfOui } from '../boot/firmware.ts';
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { Node } from '../model/node.ts';
-import { matchSerial } from '../net/serial.ts';
+import { type Mac, oui, parseMac } from '../net/mac.ts';
+import { matchSerial, type Serial, serialOfMac } from '../net/serial.ts';
 import { formatSubnet, isHostAddress } from '../net/subnet.ts';
+
+/**
+ * What stands for the serial number of a machine that is added by its MAC.
+ * @throws Refusal when the MAC cannot stand for it, or is a Pi's: its firmware will say a serial number, and not this one.
+ */
+export function serialForMac(mac: Mac | undefined): Serial {
+  const serial = mac && serialOfMac(mac);
+  if (!mac || !serial)
+    throw new Refusal(`${mac ?? 'Nothing'} does not tell a machine`, 'Give another MAC address.');
+  if (modelOfOui(oui(mac)) !== undefined) {
+    throw new Refusal(
+      `${mac} is a Raspberry Pi's, which is known by its serial number`,
+      `Add it by that: netboot add-node <serial> --mac ${mac}`,
+    );
+  }
+  return serial;
+}
+
+/** The serial is taken: by the same machine, or by another whose MAC ends alike. */
+export function clash(serial: Serial, present: Node, asked: { readonly mac?: Mac | undefined }): Refusal {
+  if (asked.mac && present.mac !== asked.mac && serial === serialOfMac(asked.mac)) {
+    return new Refusal(
+      `The last eight digits of ${asked.mac} name node "${present.name}" (${present.mac ?? 'a Pi'}) already`,
+      `Give it eight other digits and its MAC: netboot add-node <serial> --mac ${asked.mac}`,
+    );
+  }
+  return new Refusal(
+    `Node ${serial} is there already, as "${present.name}"`,
+    `Change it with: netboot set-node ${serial}`,
+  );
+}
 
 /**
  * What must hold of a node before it is stored, beside the others in the view.
@@ -34,6 +67,13 @@ export function checkNode(view: BootView, node: Node, images: readonly string[])
       'Give another one with --name.',
     );
   }
+  const [folder = ''] = node.tftpPrefix?.split('/') ?? [];
+  if (matchSerial(folder) || parseMac(folder)) {
+    throw new Refusal(
+      `The prefix "${node.tftpPrefix}" begins as a Pi's own serial number or MAC address`,
+      'Leave --tftp-prefix out: those are known without it. Or give the EEPROM other words.',
+    );
+  }
   if (node.ip) checkAddress(view, node, node.ip);
   if (!images.includes(node.image)) {
     const known =
@@ -50,7 +90,7 @@ export function checkNode(view: BootView, node: Node, images: readonly string[])
 }
 
 function checkAddress(view: BootView, node: Node, ip: NonNullable<Node['ip']>): void {
-  const networks = [...view.networks.values()];
+  const networks = [...view.networks.values()].flatMap((each) => [each, ...(each.relayed ?? [])]);
   const network = networks.find(({ subnet }) => isHostAddress(subnet, ip));
   if (!network) {
     const served = networks

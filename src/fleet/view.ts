@@ -1,4 +1,4 @@
-import type { BootView, UnknownPolicy } from '../model/boot-view.ts';
+import { type BootView, indexByTail, type UnknownPolicy } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
@@ -10,6 +10,7 @@ export interface ViewSources {
   readonly published: ReadonlyMap<string, StoredGeneration>;
   readonly policy: UnknownPolicy;
   readonly exportsFolder: string;
+  readonly httpPort?: number | undefined;
 }
 
 /** Joins all that decisions read into one immutable snapshot, indexed the way the wire asks. */
@@ -19,6 +20,7 @@ export function buildView({ nodes, ...sources }: ViewSources): BootView {
     ...sources,
     nodes: new Map(all.map((node) => [node.serial, node])),
     nodesByMac: new Map(all.flatMap((node) => (node.mac ? [[node.mac, node] as const] : []))),
+    nodesByTail: indexByTail(all),
     nodesByIp: new Map(all.flatMap((node) => (node.ip ? [[node.ip, node] as const] : []))),
   };
 }

@@ -4,8 +4,17 @@ import { type Mac, parseMac } from '../net/mac.ts';
 
 /** The MAC behind an address by the kernel's neighbour table: it has just sent us a datagram, so it is there. */
 export async function neighbourMac(address: Ipv4): Promise<Mac | undefined> {
-  const table = await readFile('/proc/net/arp', 'utf8');
-  const row = table.split('\n').find((line) => line.startsWith(`${address} `));
-  const mac = parseMac(row?.split(/\s+/)[3] ?? '');
-  return mac === '00:00:00:00:00:00' ? undefined : mac; // an entry not yet resolved
+  return (await neighbours()).get(address);
+}
+
+/** Everybody whom the kernel has found by ARP, on any interface; a question that nobody answered yet is not in it. */
+export async function neighbours(): Promise<ReadonlyMap<Ipv4, Mac>> {
+  const [, ...rows] = (await readFile('/proc/net/arp', 'utf8')).split('\n');
+  const found = new Map<Ipv4, Mac>();
+  for (const row of rows) {
+    const [address, , , text] = row.split(/\s+/);
+    const mac = parseMac(text ?? '');
+    if (address && mac && mac !== '00:00:00:00:00:00') found.set(address as Ipv4, mac);
+  }
+  return found;
 }

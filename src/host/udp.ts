@@ -3,14 +3,19 @@ import { getSystemErrorMap } from 'node:util';
 import koffi from 'koffi';
 import { Refusal } from '../model/command.ts';
 import { type Ipv4, ipv4ToBytes, UNSPECIFIED } from '../net/ipv4.ts';
+import { BatchedSocket } from './batched-socket.ts';
 
 // Linux's numbers, the same on amd64 and arm64 (asm-generic/socket.h).
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_BROADCAST = 6;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_NO_CHECK = 11;
 const SO_BINDTODEVICE = 25;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
 
 interface SocketCalls {
   socket(domain: number, type: number, protocol: number): number;
@@ -41,6 +46,8 @@ export interface UdpBinding {
   readonly address?: Ipv4;
   /** `false` sends with UDP checksum 0, as a Pi 3 does; default `true`. */
   readonly checksum?: boolean;
+  /** Of the receive and of the send buffer; without CAP_NET_ADMIN at most net.core.{rmem,wmem}_max. */
+  readonly bufferBytes?: number;
 }
 
 /**
@@ -54,6 +61,33 @@ export interface UdpBinding {
  * @throws Refusal naming the interface, the port and the remedy.
  */
 export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
+  return await adoptDescriptor(openUdpDescriptor(binding));
+}
+
+/** The same for many small datagrams. @throws Refusal */
+export async function openBatchedUdp(binding: UdpBinding): Promise<BatchedSocket> {
+  const fd = openUdpDescriptor(binding);
+  return new BatchedSocket(await adoptDescriptor(fd), fd);
+}
+
+/** A descriptor as a socket of Node, which closes it. */
+export async function adoptDescriptor(fd: number): Promise<dgram.Socket> {
+  const opened = dgram.createSocket('udp4');
+  await new Promise<void>((resolve, reject) => {
+    opened.once('error', reject);
+    opened.bind({ fd }, () => {
+      opened.off('error', reject);
+      resolve();
+    });
+  });
+  return opened;
+}
+
+/**
+ * The same as a bare descriptor, for those that read and write it by system calls of their own; see
+ * {@link closeDescriptor}. @throws Refusal
+ */
+export function openUdpDescriptor(binding: UdpBinding): number {
   const { socket, setsockopt, bind, close } = libc();
   const fd = socket(AF_INET, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
   if (fd < 0) throw refuse(binding, koffi.errno());
@@ -73,16 +107,22 @@ export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
     close(fd);
     throw refuse(binding, errno);
   }
-  const opened = dgram.createSocket('udp4');
-  await new Promise<void>((resolve, reject) => {
-    opened.once('error', reject);
-    opened.bind({ fd }, () => {
-      opened.off('error', reject);
-      resolve();
-    });
-  });
-  return opened;
+  for (const [forced, name] of [
+    [SO_RCVBUFFORCE, SO_RCVBUF],
+    [SO_SNDBUFFORCE, SO_SNDBUF],
+  ] as const) {
+    if (binding.bufferBytes === undefined) continue;
+    const bytes = int(binding.bufferBytes);
+    if (setsockopt(fd, SOL_SOCKET, forced, bytes, 4) < 0) setsockopt(fd, SOL_SOCKET, name, bytes, 4);
+  }
+  return fd;
 }
+
+export function closeDescriptor(fd: number): void {
+  libc().close(fd);
+}
+
+const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);
 
 function refuse(binding: UdpBinding, errno: number): Refusal {
   const [code, text] = getSystemErrorMap().get(-errno) ?? ['', `error ${errno}`];

@@ -73,7 +73,7 @@ export async function buildImage(order: BuildOrder): Promise<BuildResult> {
   const parent = resolve(order.workFolder);
   await checkFolders(parent, generationsFolder);
   await using work = await takeWorkFolder(parent);
-  await checkPrograms(run, work.path);
+  await checkPrograms(run, work.path, source.recipe.base.arch);
   const environment = await stepEnvironment(source, work.path, order.aptFolder ?? '/etc/apt');
   const logFile = join(parent, `${name}.log`);
   log.info({ id: 'BUILD_START', image: name, recipeKey: key, logFile }, 'building an image');

@@ -11,6 +11,7 @@ export interface Step {
 /** All the steps that turn a recipe into a root squashfs and a boot tree. `hooks` are file names, in any order. */
 export function plan(recipe: Recipe, hooks: readonly string[]): readonly Step[] {
   const { debian, arch, components } = recipe.base;
+  const { loaders } = recipe.boot;
   return [
     step(`bootstrap Debian ${debian} ${arch}`, 'bootstrap', {
       SUITE: debian,
@@ -21,11 +22,14 @@ export function plan(recipe: Recipe, hooks: readonly string[]): readonly Step[] 
       ARCH: arch,
       PACKAGES: recipe.packages.join(' '),
     }),
+    ...(loaders.length > 0
+      ? [step(`fetch ${loaders.join(', ')}`, 'loaders', { ARCH: arch, LOADERS: loaders.join(' ') })]
+      : []),
     step('copy rootfs/', 'overlay'),
     ...hooks.toSorted().map((hook) => step(`run hooks/${hook}`, 'hook', { HOOK: hook })),
     step('clean', 'clean'),
     step('make the initramfs', 'initramfs'),
-    step('collect the boot tree', 'boot-tree'),
+    step('collect the boot tree', arch === 'amd64' ? 'boot-tree-pc' : 'boot-tree'),
     step('squash the root', 'squash'),
   ];
 }

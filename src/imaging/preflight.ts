@@ -28,8 +28,13 @@ export async function checkFolders(...folders: readonly string[]): Promise<void>
   }
 }
 
-/** Programs, keyring and emulation. @throws Refusal */
-export async function checkPrograms(run: Run, workFolder: string): Promise<void> {
+/** Programs, keyring and emulation. @param target the architecture of the image. @throws Refusal */
+export async function checkPrograms(run: Run, workFolder: string, target: string): Promise<void> {
+  if (target === 'amd64' && arch !== 'x64')
+    throw new Refusal(
+      'An amd64 image is built on an amd64 machine',
+      `This one is ${arch}: there is no emulation of it`,
+    );
   for (const program of ['mmdebstrap', 'unshare', 'setpriv', 'dpkg', 'apt-get'])
     await run(program, ['--version']);
   await run('mksquashfs', ['-version']);

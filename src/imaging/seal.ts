@@ -52,8 +52,15 @@ export async function seal(order: SealOrder): Promise<StoredGeneration> {
   return { ...generation, folder };
 }
 
+/** What the step that collects the boot tree calls the kernel and its initramfs. */
+const KERNEL_OF = {
+  arm64: { kernel: 'kernel8.img', initramfs: 'initramfs8' },
+  amd64: { kernel: 'vmlinuz', initramfs: 'initrd.img' },
+} as const;
+
 async function describe({ image, recipe, recipeKey, workFolder, now }: SealOrder): Promise<Generation> {
   const boot = join(workFolder, 'boot');
+  const { loaders: _, ...settings } = recipe.boot;
   const files: Generation['boot']['files'] = {};
   for (const path of await filesBelow(boot)) files[relative(boot, path)] = await fingerprint(path);
   const packages = (await readFile(join(workFolder, 'packages.txt'), 'utf8')).trim().split('\n');
@@ -62,7 +69,7 @@ async function describe({ image, recipe, recipeKey, workFolder, now }: SealOrder
     arch: recipe.base.arch,
     recipeKey,
     root: await fingerprint(join(workFolder, 'root.squashfs')),
-    boot: { kernel: 'kernel8.img', initramfs: 'initramfs8', ...recipe.boot, files },
+    boot: { ...KERNEL_OF[recipe.base.arch], ...settings, files },
     roles: recipe.roles,
     packages: Object.fromEntries(packages.map((line) => line.split(' '))),
   };

@@ -1,3 +1,4 @@
+import { type PiModel, SERIAL_TAIL_OUI } from '../boot/firmware.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { type Mac, oui } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
@@ -9,6 +10,8 @@ import type { Node } from './node.ts';
 export interface UnknownPolicy {
   readonly unknown: 'hold' | 'serve' | 'ignore';
   readonly defaultImage?: string | undefined;
+  /** Makers' prefixes of Ethernet addresses that are Pis, beside those that are known. */
+  readonly ouis?: ReadonlyMap<string, PiModel> | undefined;
 }
 
 /** The image that a Pi nobody added boots; `undefined` when it boots none. */
@@ -26,9 +29,13 @@ export interface BootView {
   readonly nodes: ReadonlyMap<Serial, Node>;
   readonly nodesByMac: ReadonlyMap<Mac, Node>;
   readonly nodesByIp: ReadonlyMap<Ipv4, Node>;
+  /** See {@link indexByTail}. */
+  readonly nodesByTail: ReadonlyMap<string, readonly Node[]>;
   /** Image name → the generation its channel points to. */
   readonly published: ReadonlyMap<string, StoredGeneration>;
   readonly policy: UnknownPolicy;
+  /** Where the boot trees are served over HTTP, too; absent when they are not. */
+  readonly httpPort?: number | undefined;
   /** `nfs.exports` of the configuration, `/exports`: sealed roots are mounted at `<exports>/images/<generation id>`. */
   readonly exportsFolder: string;
 }
@@ -39,15 +46,23 @@ export function rootExportPath(exportsFolder: string, generationId: string): str
 }
 
 /**
- * The added node with this MAC. A Pi 1-3 has `b8:27:eb` and the low 24 bits of its serial number as its MAC
- * (raspberrypi/firmware#1605), so one whose MAC nobody told is found by that, unless two nodes share those bits.
+ * The added node with this MAC. The MAC of a Pi 1-3 ends in the low 24 bits of its serial number, so one whose MAC nobody
+ * told is found by that, unless two nodes share those bits.
  */
 export function nodeByMac(view: BootView, mac: Mac): Node | undefined {
   const known = view.nodesByMac.get(mac);
-  if (known || oui(mac) !== 'b8:27:eb') return known;
+  if (known || oui(mac) !== SERIAL_TAIL_OUI.value) return known;
   const tail = mac.slice(9).replaceAll(':', '');
-  const candidates = [...view.nodes.values()].filter((node) => !node.mac && node.serial.endsWith(tail));
-  return candidates.length === 1 ? candidates[0] : undefined;
+  const candidates = view.nodesByTail.get(tail);
+  return candidates?.length === 1 ? candidates[0] : undefined;
+}
+
+/** The nodes whose MAC nobody told, by the last six digits of their serial number. */
+export function indexByTail(nodes: Iterable<Node>): ReadonlyMap<string, readonly Node[]> {
+  return Map.groupBy(
+    [...nodes].filter(({ mac }) => mac === undefined),
+    ({ serial }) => serial.slice(-6),
+  );
 }
 
 /** The node as the boot decisions see it; a Pi served by `nodes.unknown: serve` is a node nobody stored. */

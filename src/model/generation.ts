@@ -29,7 +29,7 @@ export const generationSchema = z.strictObject({
   /** `<image>-<first 12 hex digits of the content hash>`. */
   id: z.string().regex(/^[a-z0-9-]+-[0-9a-f]{12}$/),
   image: nameSchema,
-  arch: z.enum(['arm64', 'armhf']),
+  arch: z.enum(['arm64', 'armhf', 'amd64']),
   /** ISO 8601, UTC. */
   sealedAt: z.iso.datetime(),
   /** Hash of everything the build was made from: the same key means that building again would change nothing. */

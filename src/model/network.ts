@@ -21,4 +21,8 @@ export interface Network {
   readonly router?: Ipv4;
   readonly dns: readonly Ipv4[];
   readonly leaseSeconds: number;
+  /** Networks behind relay agents, which send what they hear to this interface; every field but these is `own`'s. */
+  readonly relayed?: readonly Network[];
+  /** How long the answers to a firmware that locks up on a fast one are held back, when a person set it. */
+  readonly romDelayMs?: number;
 }

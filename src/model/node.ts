@@ -30,6 +30,16 @@ export const nameSchema = z
     'a name has 1-63 lower-case letters, digits and inner hyphens',
   );
 
+/** As long as an EEPROM keeps (TFTP_PREFIX_STR, eeprom-bootloader.adoc), in the form that a path has once it is normalised. */
+export const tftpPrefixSchema = z
+  .string()
+  .max(32, 'the prefix is longer than the 32 characters an EEPROM keeps')
+  .regex(
+    /^([\w.-]+\/)+$/,
+    'write the prefix as TFTP_PREFIX_STR has it, with the slash at its end: letters, digits, "_", ".", "-" and single slashes',
+  )
+  .refine((prefix) => !/(^|\/)\.\.?\//.test(prefix), 'the prefix may not hold "." or ".." as a folder');
+
 export const nodeSchema = z.strictObject({
   serial: serialSchema,
   /** Its host name. */
@@ -41,6 +51,10 @@ export const nodeSchema = z.strictObject({
   image: nameSchema,
   /** One of the roles its image declares; none means the image's plain multi-user system. */
   role: nameSchema.optional(),
+  /** What its EEPROM puts before the names it asks for by TFTP in place of its serial number (TFTP_PREFIX_STR). */
+  tftpPrefix: tftpPrefixSchema.optional(),
+  /** It fetches its boot tree as one file, boot.img. */
+  ramdisk: z.boolean().optional(),
 });
 
 /** A Pi that was added: it is served. */

@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { Refusal } from './command.ts';
 
@@ -13,11 +13,11 @@ export function parseYaml<Schema extends z.ZodType>(
   file: string,
 ): z.output<Schema> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const [broken] = document.errors;
   if (broken)
     throw refuse(file, [`${file}:${lines.linePos(broken.pos[0]).line}: this is not YAML: ${broken.message}`]);
-  const result = schema.safeParse(document.toJS() ?? {});
+  const result = schema.safeParse(unfold(document, file) ?? {});
   if (result.success) return result.data;
   const mistakes = result.error.issues.flatMap((issue) => {
     const isUnknown = issue.code === 'unrecognized_keys';
@@ -31,6 +31,15 @@ export function parseYaml<Schema extends z.ZodType>(
     });
   });
   throw refuse(file, mistakes);
+}
+
+/** An alias of nothing, or one that unfolds without end, is found only now. */
+function unfold(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw refuse(file, [`${file}: this is not YAML: ${(error as Error).message}`]);
+  }
 }
 
 const refuse = (file: string, mistakes: readonly string[]): Refusal =>

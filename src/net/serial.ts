@@ -1,3 +1,5 @@
+import type { Mac } from './mac.ts';
+
 /**
  * A Raspberry Pi's serial number as its firmware uses it on the wire: the low 32 bits, eight lower-case
  * hexadecimal digits with leading zeros. The high word is all zeros (Pi 1-3), `10000000` (Pi 4) or
@@ -49,4 +51,13 @@ export function parseSerial(text: string): Serial {
 /** The serial number in a path segment or message, exactly eight lower-case hex digits; `undefined` otherwise. */
 export function matchSerial(text: string): Serial | undefined {
   return /^[0-9a-f]{8}$/.test(text) ? (text as Serial) : undefined;
+}
+
+/**
+ * What stands for a serial number in a machine that has none on the wire, as PCs and virtual machines: the last eight
+ * digits of its MAC address. `undefined` when they are all zeros, which no serial number is.
+ */
+export function serialOfMac(mac: Mac): Serial | undefined {
+  const digits = mac.replaceAll(':', '').slice(-8);
+  return digits === '00000000' ? undefined : matchSerial(digits);
 }

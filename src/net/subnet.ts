@@ -36,11 +36,13 @@ export function broadcastAddress(subnet: Subnet): Ipv4 {
 }
 
 export function subnetContains(subnet: Subnet, address: Ipv4): boolean {
-  return subnetOf(address, subnet.prefix).network === subnet.network;
+  return ((ipv4ToNumber(address) ^ ipv4ToNumber(subnet.network)) & maskNumber(subnet.prefix)) === 0;
 }
 
 /** True for an address a host of the subnet may have: inside it, and neither its network nor its broadcast address. */
 export function isHostAddress(subnet: Subnet, address: Ipv4): boolean {
-  if (!subnetContains(subnet, address)) return false;
-  return subnet.prefix >= 31 || (address !== subnet.network && address !== broadcastAddress(subnet));
+  const different = (ipv4ToNumber(address) ^ ipv4ToNumber(subnet.network)) >>> 0;
+  const mask = maskNumber(subnet.prefix);
+  if ((different & mask) !== 0) return false;
+  return subnet.prefix >= 31 || (different !== 0 && different !== ~mask >>> 0);
 }

@@ -25,7 +25,11 @@ export const wwwPath = (exportsFolder: string): string => `${exportsFolder}/www`
  */
 export function desiredExports(view: BootView, inUse: readonly StoredGeneration[] = []): Export[] {
   const clients = [
-    ...new Set([...view.networks.values()].map((network) => formatSubnet(network.subnet))),
+    ...new Set(
+      [...view.networks.values()].flatMap((network) =>
+        [network, ...(network.relayed ?? [])].map(({ subnet }) => formatSubnet(subnet)),
+      ),
+    ),
   ].sort();
   const generations = new Map([...view.published.values(), ...inUse].map((each) => [each.id, each]));
   const roots = [...generations.values()].map(

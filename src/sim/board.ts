@@ -17,6 +17,8 @@ export interface Board {
   readonly revision: number;
   /** Date of the EEPROM's boot loader, `YYYY-MM-DD`; a Pi 3 has none. */
   readonly eepromDate: string;
+  /** Pi 3 only: bootcode.bin is on its SD card, so that the mask ROM never uses the network. */
+  readonly bootcodeOnCard: boolean;
 }
 
 export interface BoardChoice {
@@ -27,6 +29,8 @@ export interface BoardChoice {
   readonly rom?: Pi3Rom;
   /** Default 2025-05-08: new enough for blksize 1468, too old to count past block 65535, as most in the field. */
   readonly eepromDate?: string;
+  /** Default `false`. */
+  readonly bootcodeOnCard?: boolean;
 }
 
 const REVISION = { '3b': 0xa02082, '3b+': 0xa020d3, '4b': 0xc03115, '5b': 0xd04170 } as const;
@@ -40,6 +44,7 @@ export function boardOf(choice: BoardChoice): Board {
     mac: choice.mac ?? factoryMac(choice.model, choice.serial),
     revision: REVISION[variant[choice.model]],
     eepromDate: choice.eepromDate ?? '2025-05-08',
+    bootcodeOnCard: choice.bootcodeOnCard ?? false,
   };
 }
 

@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Run } from '../model/command.ts';
-import type { Ipv4 } from '../net/ipv4.ts';
-import { subnetContains, subnetOf } from '../net/subnet.ts';
+import { isOnLink } from './firmware-wire.ts';
 import type { Lease } from './wire.ts';
 
 /** The Pi's network interface inside its namespace. */
@@ -30,10 +29,6 @@ export async function useLease(run: Run, lease: Lease, isMute: boolean): Promise
   const { router } = lease;
   if (router && !isMute && isOnLink(lease, router))
     await run('ip', ['route', 'replace', 'default', 'via', router]);
-}
-
-export function isOnLink(lease: Lease, address: Ipv4): boolean {
-  return subnetContains(subnetOf(lease.address, lease.prefix), address);
 }
 
 /** `/proc/sys/net` shows the namespace of whoever looks. */

@@ -9,8 +9,15 @@ import { FirmwareFailure, type Handover, type Wire } from './wire.ts';
 /** A Pi 3B or 3B+ without a card: the mask ROM fetches bootcode.bin, that start.elf, that the rest. */
 export async function bootPi3(wire: Wire, board: Board): Promise<Handover> {
   await runRom(wire, board);
-  const files = await runBootcode(wire, board);
+  return bootPi3FromCard(wire, board);
+}
 
+/**
+ * A Pi of the first three models with nothing but bootcode.bin on its card, as the vendor advises against the bugs of
+ * the 3B's ROM (boot-net.adoc): the first file it asks for is start.elf.
+ */
+export async function bootPi3FromCard(wire: Wire, board: Board): Promise<Handover> {
+  const files = await runBootcode(wire, board);
   wire.report({ kind: 'stage', name: 'start.elf' });
   return runStartElf(new BootFiles(wire, files.server, legacyDialect('start.elf'), files.prefix), board);
 }

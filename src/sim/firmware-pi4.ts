@@ -1,8 +1,10 @@
 import type { Board } from './board.ts';
 import { BootFiles } from './boot-files.ts';
+import type { BootConfig } from './config-txt.ts';
 import { eepromPersonality } from './dhcp-personality.ts';
 import { runStartElf, startNames } from './firmware-start-elf.ts';
 import { isSet, readConfig } from './os-loader.ts';
+import { withRamdisk } from './ramdisk.ts';
 import { eepromDialect } from './tftp-dialects.ts';
 import { FirmwareFailure, type Handover, type Wire } from './wire.ts';
 
@@ -11,11 +13,15 @@ export async function bootPi4(wire: Wire, board: Board, xid: number): Promise<Ha
   wire.report({ kind: 'stage', name: `EEPROM boot loader ${board.eepromDate}` });
   const lease = await wire.lease(eepromPersonality(board, xid));
   const dialect = eepromDialect(board, 'EEPROM');
-  const files = await resolvePrefix(new BootFiles(wire, lease.tftpServer, dialect, `${board.serial}/`));
-  await loadFirmware(files, board, wire);
+  const tree = await resolvePrefix(new BootFiles(wire, lease.tftpServer, dialect, `${board.serial}/`));
+  const loose = await readConfig(tree, board);
+  const disk = await withRamdisk(wire, tree, loose);
+  const files = disk === wire ? tree : new BootFiles(disk, tree.server, dialect, '');
+  const config = disk === wire ? loose : await readConfig(files, board);
+  await loadFirmware(files, config, board, wire);
 
   wire.report({ kind: 'stage', name: 'start4.elf' });
-  const startFiles = new BootFiles(wire, files.server, eepromDialect(board, 'start4.elf'), files.prefix);
+  const startFiles = new BootFiles(disk, files.server, eepromDialect(board, 'start4.elf'), files.prefix);
   return runStartElf(startFiles, board);
 }
 
@@ -25,8 +31,12 @@ async function resolvePrefix(files: BootFiles): Promise<BootFiles> {
   return files.below('');
 }
 
-async function loadFirmware(files: BootFiles, board: Board, wire: Wire): Promise<void> {
-  const config = await readConfig(files, board);
+async function loadFirmware(
+  files: BootFiles,
+  config: BootConfig | undefined,
+  board: Board,
+  wire: Wire,
+): Promise<void> {
   if (!config || isSet(config, 'bootloader_update', true)) {
     if (await files.read('vl805.sig')) await files.probeAndRead('vl805.bin');
     await noteUpdate(files, wire);

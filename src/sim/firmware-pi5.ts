@@ -14,6 +14,7 @@ import {
   osPrefixed,
   readConfig,
 } from './os-loader.ts';
+import { withRamdisk } from './ramdisk.ts';
 import { eepromDialect } from './tftp-dialects.ts';
 import { FirmwareFailure, type Handover, type Wire } from './wire.ts';
 
@@ -22,17 +23,17 @@ export async function bootPi5(wire: Wire, board: Board, xid: number): Promise<Ha
   wire.report({ kind: 'stage', name: `EEPROM boot loader ${board.eepromDate}` });
   const lease = await wire.lease(eepromPersonality(board, xid));
   const dialect = eepromDialect(board, 'EEPROM');
-  const files = await resolvePrefix(
-    new BootFiles(wire, lease.tftpServer, dialect, `${board.serial}/`),
-    board,
-  );
-  const early = await readConfig(files, board);
+  const tree = await resolvePrefix(new BootFiles(wire, lease.tftpServer, dialect, `${board.serial}/`), board);
+  const loose = await readConfig(tree, board);
+  const disk = await withRamdisk(wire, tree, loose);
+  const files = disk === wire ? tree : new BootFiles(disk, tree.server, dialect, '');
+  const early = disk === wire ? loose : await readConfig(files, board);
   if (!early || isSet(early, 'bootloader_update', true)) await noteUpdate(files, wire);
 
   wire.report({ kind: 'stage', name: 'OS loader' });
   // The OS loader joins prefix and name with a slash of its own: "bd989ae1//config.txt" (raspberrypi/rpi-eeprom#687).
   const prefix = files.prefix === '' ? '' : `${files.prefix}/`;
-  return loadOs(new BootFiles(wire, files.server, eepromDialect(board, 'OS loader'), prefix), board);
+  return loadOs(new BootFiles(disk, files.server, eepromDialect(board, 'OS loader'), prefix), board);
 }
 
 /** Which prefix it is, config.txt decides (raspberrypi/rpi-eeprom#881); it has to be there on a Pi 5. */

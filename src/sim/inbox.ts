@@ -10,18 +10,22 @@ export interface Datagram {
 /** More than this many unread datagrams are dropped, as a network card would. */
 const ROOM = 256;
 
-/** A socket's datagrams to be awaited one by one, so that a client reads from top to bottom. */
+/** Datagrams to be awaited one by one, so that a client reads from top to bottom. */
 export class Inbox {
   readonly #waiting: Datagram[] = [];
   #wake: (() => void) | undefined;
 
-  constructor(socket: Socket) {
-    socket.on('message', (bytes, { address, port }) => {
-      if (this.#waiting.length < ROOM) this.#waiting.push({ bytes, source: address as Ipv4, port });
-      this.#wake?.();
-    });
+  static of(socket: Socket): Inbox {
+    const inbox = new Inbox();
+    socket.on('message', (bytes, { address, port }) => inbox.put({ bytes, source: address as Ipv4, port }));
     // Port or host unreachable: firmware has no notion of it, silence is what it sees.
     socket.on('error', () => {});
+    return inbox;
+  }
+
+  put(datagram: Datagram): void {
+    if (this.#waiting.length < ROOM) this.#waiting.push(datagram);
+    this.#wake?.();
   }
 
   /** The next datagram, or `undefined` when none has come by `deadline` (of `performance.now()`). */

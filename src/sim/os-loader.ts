@@ -129,7 +129,9 @@ export async function loadInitramfs(
     const part = await files.read(path(name));
     if (part) parts.push(part);
   }
-  return parts.length > 0 ? { name: names.join(','), bytes: Buffer.concat(parts) } : undefined;
+  const [only, second] = parts;
+  if (!only) return undefined;
+  return { name: names.join(','), bytes: second ? Buffer.concat(parts) : only };
 }
 
 /** The one line for the kernel; more lines are not read. @throws FirmwareFailure without a file. */

@@ -42,7 +42,7 @@ export async function createRack(run: Run, rack: string, { address }: RackOption
 }
 
 /** Powers a Pi's board: its namespace and cable. @throws Refusal when that Pi is running, or there is no such rack. */
-export async function plugIn(run: Run, rack: string, board: Board): Promise<string> {
+export async function plugIn(run: Run, rack: string, board: Pick<Board, 'serial' | 'mac'>): Promise<string> {
   checkName(rack);
   const namespaces = await listNamespaces(run);
   if (!namespaces.includes(rackNamespace(rack)))
@@ -80,7 +80,7 @@ export async function unplug(run: Run, rack: string, serial: Serial): Promise<vo
 }
 
 /** Name of the rack's end of a Pi's cable. */
-function portOf(serial: Serial): string {
+export function portOf(serial: Serial): string {
   return `pi${serial}`;
 }
 

@@ -1,6 +1,4 @@
-import type { Ipv4 } from '../net/ipv4.ts';
 import { decodePacket, encodePacket, type TftpPacket } from '../tftp/packet.ts';
-import type { Inbox } from './inbox.ts';
 
 /** How one firmware stage speaks TFTP. */
 export interface TftpDialect {
@@ -9,7 +7,9 @@ export interface TftpDialect {
   /** Options of its RRQ, in order; no Pi stage asks for any but these. */
   readonly asks: readonly ('tsize' | 'blksize')[];
   readonly blksize: number;
-  readonly fileTimeoutMs: number;
+  readonly timeoutMs: number;
+  /** What `timeoutMs` bounds: the whole file, from its RRQ on, or the time in which nothing comes. */
+  readonly timeoutCovers: 'file' | 'silence';
   /** Counts on at 0 after block 65535; others cannot read further. */
   readonly rollsOver: boolean;
   /** A server that ignores options and sends DATA at once is not understood. */
@@ -29,133 +29,210 @@ export type Fetched =
   | { readonly kind: 'silent'; readonly size: number; readonly answer: string }
   | { readonly kind: 'broken'; readonly size: number; readonly answer: string };
 
-export interface TftpTransport {
-  /** To the server: port 69 for the RRQ, its TID afterwards. */
-  send(bytes: Uint8Array, port: number): void;
-  readonly inbox: Inbox;
-  readonly server: Ipv4;
+/** Where the blocks of a file go, in order and each once. */
+export interface BlockSink {
+  /** The bytes are the caller's again afterwards. @returns why the file cannot be used, if it cannot. */
+  write(bytes: Uint8Array, start: number, length: number): string | undefined;
+  /** The whole file, or why it cannot be used. */
+  finish(): Uint8Array | string;
+}
+
+export interface FetchOptions {
+  readonly path: string;
+  readonly dialect: TftpDialect;
+  readonly purpose: 'read' | 'probe';
+  /** Every wait of the firmware is multiplied by it: 1 is a real Pi. */
   readonly timeScale: number;
+  /** To the server, port 69 for the RRQ, its TID afterwards. The bytes are ours again when it returns. */
+  readonly send: (bytes: Uint8Array, port: number) => void;
+  /** Called once, when the first DATA is there. @param size as the server told it, if it did. */
+  readonly sink: (size: number | undefined) => BlockSink;
+  readonly done: (fetched: Fetched) => void;
 }
 
 const RRQ_RESEND_MS = 2_000;
 const LAST_BLOCK = 65_535;
+const DATA = 3;
+const DATA_HEADER = 4;
 
-/** One file, one block in flight, from RRQ to the last ACK (RFC 1350, 2347-2349). Never throws for what a server does. */
-export async function fetchFile(
-  path: string,
-  dialect: TftpDialect,
-  purpose: 'read' | 'probe',
-  transport: TftpTransport,
-): Promise<Fetched> {
-  const deadline = performance.now() + dialect.fileTimeoutMs * transport.timeScale;
-  const first = await firstAnswer(path, dialect, transport, deadline);
-  if (!first) return silent(dialect, 0);
-  const { tid } = first;
-  let { packet } = first;
-  const stop = (reason: string, size: number): Fetched => {
-    transport.send(encodePacket({ kind: 'error', code: 0, message: 'Aborted' }), tid);
-    return { kind: 'broken', size, answer: reason };
-  };
+/**
+ * One file, one block in flight, from RRQ to the last ACK (RFC 1350, 2347-2349), as firmware does it. Driven by what is
+ * heard, so that a block costs neither a promise nor an allocation. Never throws for what a server does.
+ */
+export class TftpFetch {
+  /** RRQs sent beyond the first, and blocks that came once more after they were acknowledged. */
+  resends = 0;
+  duplicates = 0;
+  readonly #options: FetchOptions;
+  readonly #rrq: Uint8Array;
+  readonly #ack = Uint8Array.of(0, 4, 0, 0);
+  #tid: number | undefined;
+  #answer = '';
+  #size: number | undefined;
+  #blksize = 512;
+  #sink: BlockSink | undefined;
+  /** Number of the next new block, counted on past 65535; 0 before the first answer. */
+  #expected = 0;
+  #received = 0;
+  #isDone = false;
+  #resendTimer: NodeJS.Timeout | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #heardAt = 0;
 
-  let answer = '';
-  let size: number | undefined;
-  let blksize = 512;
-  if (packet.kind === 'oack') {
-    const fault = faultOfOack(packet.options, dialect);
-    if (fault) return stop(fault, 0);
-    answer = [...packet.options].map(([name, value]) => `${name}=${value}`).join(' ');
-    blksize = Number(packet.options.get('blksize') ?? 512);
-    const tsize = packet.options.get('tsize');
-    if (tsize !== undefined) size = Number(tsize);
-  } else if (packet.kind === 'data' && dialect.needsOack) {
-    // raspberrypi/firmware#1913 and #1526: start.elf since 2020-04-16 reports "File read: -2".
-    stop('options ignored', 0);
-    return { kind: 'missing', answer: 'DATA without an OACK, which this stage takes for a missing file' };
+  constructor(options: FetchOptions) {
+    this.#options = options;
+    const { dialect, path } = options;
+    const value = { tsize: '0', blksize: String(dialect.blksize) };
+    const asked = new Map(dialect.asks.map((name) => [name, value[name]]));
+    this.#rrq = encodePacket({ kind: 'rrq', filename: path, mode: 'octet', options: asked });
   }
-  if (packet.kind === 'error') return { kind: 'missing', answer: `error ${packet.code} "${packet.message}"` };
-  if (purpose === 'probe') {
-    transport.send(encodePacket({ kind: 'error', code: 0, message: 'Early terminate' }), tid);
-    return { kind: 'probed', size: size ?? 0, answer };
-  }
-  if (!dialect.rollsOver && size !== undefined && size >= LAST_BLOCK * blksize)
-    return stop(
-      `${size} bytes in blocks of ${blksize}: this stage cannot count past block ${LAST_BLOCK}, so what follows ${LAST_BLOCK * blksize} bytes would be silently cut off (raspberrypi/rpi-eeprom#375, #720)`,
-      0,
-    );
 
-  const blocks: Uint8Array[] = [];
-  let received = 0;
-  let expected = 1;
-  if (packet.kind === 'oack') acknowledge(0);
-  while (true) {
-    if (packet.kind === 'data') {
-      if (packet.data.length > blksize)
-        return stop(`DATA of ${packet.data.length} bytes where ${blksize} were agreed`, received);
-      if (packet.block === expected % 0x10000) {
-        if (expected > LAST_BLOCK && !dialect.rollsOver)
-          return stop(`this stage cannot count past block ${LAST_BLOCK}`, received);
-        blocks.push(packet.data);
-        received += packet.data.length;
-        expected += 1;
-        acknowledge(packet.block);
-        if (packet.data.length < blksize) break;
-      } else if (packet.block === (expected - 1) % 0x10000) {
-        acknowledge(packet.block); // what was acknowledged already is acknowledged again, since 2021-02
-      }
-    } else if (packet.kind === 'error') {
-      return {
-        kind: 'broken',
-        size: received,
-        answer: `error ${packet.code} "${packet.message}" amid the file`,
-      };
+  /** Sends the RRQ, again every 2 s from the same port while nothing comes back (raspberrypi/rpi-eeprom#74). */
+  start(): void {
+    const { dialect, send, timeScale } = this.#options;
+    this.#heardAt = performance.now();
+    this.#expireIn(dialect.timeoutMs * timeScale);
+    send(this.#rrq, 69);
+    this.#resendTimer = setInterval(() => {
+      this.resends += 1;
+      send(this.#rrq, 69);
+    }, RRQ_RESEND_MS * timeScale);
+  }
+
+  /** A datagram of the server's to this request's port. `bytes` may be used again when this returns. */
+  hear(bytes: Uint8Array, start: number, length: number, port: number): void {
+    if (this.#isDone || (this.#tid !== undefined && port !== this.#tid)) return;
+    const isData = length >= DATA_HEADER && bytes[start] === 0 && bytes[start + 1] === DATA;
+    if (isData && this.#sink) {
+      const block = ((bytes[start + 2] as number) << 8) | (bytes[start + 3] as number);
+      this.#hearBlock(block, bytes, start + DATA_HEADER, length - DATA_HEADER);
+      return;
     }
-    const next = await nextPacket(transport, deadline, tid);
-    if (!next) return silent(dialect, received);
-    packet = next.packet;
-  }
-  if (size !== undefined && size !== received)
-    return { kind: 'broken', size: received, answer: `tsize said ${size} bytes, ${received} came` };
-  return { kind: 'read', bytes: Buffer.concat(blocks, received), answer };
-
-  function acknowledge(block: number): void {
-    transport.send(encodePacket({ kind: 'ack', block }), tid);
-  }
-}
-
-/** Sends the RRQ, again every 2 s from the same port while nothing comes back (raspberrypi/rpi-eeprom#74). */
-async function firstAnswer(
-  path: string,
-  dialect: TftpDialect,
-  transport: TftpTransport,
-  deadline: number,
-): Promise<{ packet: TftpPacket; tid: number } | undefined> {
-  const value = { tsize: '0', blksize: String(dialect.blksize) };
-  const options = new Map(dialect.asks.map((name) => [name, value[name]]));
-  const rrq = encodePacket({ kind: 'rrq', filename: path, mode: 'octet', options });
-  while (performance.now() < deadline) {
-    transport.send(rrq, 69);
-    const resendAt = Math.min(performance.now() + RRQ_RESEND_MS * transport.timeScale, deadline);
-    const answer = await nextPacket(transport, resendAt);
-    if (answer) return answer;
-  }
-  return undefined;
-}
-
-/** The next well-formed packet, of transfer `tid` where it is known already. */
-async function nextPacket(
-  { inbox, server }: TftpTransport,
-  until: number,
-  tid?: number,
-): Promise<{ packet: TftpPacket; tid: number } | undefined> {
-  while (true) {
-    const datagram = await inbox.next(until);
-    if (!datagram) return undefined;
-    if (datagram.source !== server || (tid !== undefined && datagram.port !== tid)) continue;
+    let packet: TftpPacket;
     try {
-      return { packet: decodePacket(datagram.bytes), tid: datagram.port };
+      packet = decodePacket(bytes.subarray(start, start + length));
     } catch {
-      // not TFTP: passed over
+      return; // not TFTP: passed over
     }
+    if (this.#expected === 0) this.#hearFirst(packet, port);
+    else if (packet.kind === 'oack' && this.#expected === 1)
+      this.#acknowledge(0); // that ACK was lost
+    else if (packet.kind === 'data') this.#hearFirstBlock(packet);
+    else if (packet.kind === 'error')
+      this.#end({
+        kind: 'broken',
+        size: this.#received,
+        answer: `error ${packet.code} "${packet.message}" amid the file`,
+      });
+  }
+
+  #hearFirst(packet: TftpPacket, port: number): void {
+    const { dialect, purpose } = this.#options;
+    this.#tid = port;
+    clearInterval(this.#resendTimer);
+    if (packet.kind === 'error')
+      return void this.#end({ kind: 'missing', answer: `error ${packet.code} "${packet.message}"` });
+    if (packet.kind === 'oack') {
+      const fault = faultOfOack(packet.options, dialect);
+      if (fault) return void this.#stop(fault);
+      this.#answer = [...packet.options].map(([name, value]) => `${name}=${value}`).join(' ');
+      this.#blksize = Number(packet.options.get('blksize') ?? 512);
+      const tsize = packet.options.get('tsize');
+      if (tsize !== undefined) this.#size = Number(tsize);
+    } else if (packet.kind === 'data' && dialect.needsOack) {
+      // raspberrypi/firmware#1913 and #1526: start.elf since 2020-04-16 reports "File read: -2".
+      this.#sendError('options ignored');
+      const answer = 'DATA without an OACK, which this stage takes for a missing file';
+      return void this.#end({ kind: 'missing', answer });
+    }
+    if (purpose === 'probe') {
+      this.#sendError('Early terminate');
+      return void this.#end({ kind: 'probed', size: this.#size ?? 0, answer: this.#answer });
+    }
+    const size = this.#size;
+    if (!dialect.rollsOver && size !== undefined && size >= LAST_BLOCK * this.#blksize)
+      return void this.#stop(
+        `${size} bytes in blocks of ${this.#blksize}: this stage cannot count past block ${LAST_BLOCK}, so what follows ${LAST_BLOCK * this.#blksize} bytes would be silently cut off (raspberrypi/rpi-eeprom#375, #720)`,
+      );
+    this.#expected = 1;
+    if (packet.kind === 'oack') this.#acknowledge(0);
+    else if (packet.kind === 'data') this.#hearFirstBlock(packet);
+  }
+
+  #hearFirstBlock({ block, data }: TftpPacket & { kind: 'data' }): void {
+    this.#sink ??= this.#options.sink(this.#size);
+    this.#hearBlock(block, data, 0, data.length);
+  }
+
+  #hearBlock(block: number, bytes: Uint8Array, start: number, length: number): void {
+    if (length > this.#blksize)
+      return void this.#stop(`DATA of ${length} bytes where ${this.#blksize} were agreed`);
+    if (block !== (this.#expected & 0xffff)) {
+      // What was acknowledged already is acknowledged again, since 2021-02.
+      if (block === ((this.#expected - 1) & 0xffff) && this.#expected > 1) {
+        this.duplicates += 1;
+        this.#acknowledge(block);
+      }
+      return;
+    }
+    if (this.#expected > LAST_BLOCK && !this.#options.dialect.rollsOver)
+      return void this.#stop(`this stage cannot count past block ${LAST_BLOCK}`);
+    const fault = (this.#sink as BlockSink).write(bytes, start, length);
+    if (fault) return void this.#stop(fault);
+    this.#received += length;
+    this.#expected += 1;
+    if (this.#options.dialect.timeoutCovers === 'silence') this.#heardAt = performance.now();
+    this.#acknowledge(block);
+    if (length < this.#blksize) this.#finish();
+  }
+
+  #finish(): void {
+    const size = this.#received;
+    if (this.#size !== undefined && this.#size !== size)
+      return void this.#end({ kind: 'broken', size, answer: `tsize said ${this.#size} bytes, ${size} came` });
+    const bytes = (this.#sink as BlockSink).finish();
+    if (typeof bytes === 'string') this.#end({ kind: 'broken', size, answer: bytes });
+    else this.#end({ kind: 'read', bytes, answer: this.#answer });
+  }
+
+  #acknowledge(block: number): void {
+    this.#ack[2] = block >>> 8;
+    this.#ack[3] = block;
+    this.#options.send(this.#ack, this.#tid as number);
+  }
+
+  #stop(reason: string): void {
+    this.#sendError('Aborted');
+    this.#end({ kind: 'broken', size: this.#received, answer: reason });
+  }
+
+  #sendError(message: string): void {
+    this.#options.send(encodePacket({ kind: 'error', code: 0, message }), this.#tid as number);
+  }
+
+  /** Time since the last block counts for some firmware, and for some the whole file. */
+  #expireIn(milliseconds: number): void {
+    const { dialect, timeScale } = this.#options;
+    this.#deadlineTimer = setTimeout(() => {
+      const left = this.#heardAt + dialect.timeoutMs * timeScale - performance.now();
+      if (left > 0) this.#expireIn(left);
+      else this.#end({ kind: 'silent', size: this.#received, answer: this.#describeSilence() });
+    }, milliseconds);
+  }
+
+  #describeSilence(): string {
+    const { timeoutMs, timeoutCovers } = this.#options.dialect;
+    const seconds = timeoutMs / 1000;
+    if (this.#received === 0) return `no answer in ${seconds} s`;
+    const waited = timeoutCovers === 'file' ? 'not finished after' : 'nothing more for';
+    return `${waited} ${seconds} s, ${this.#received} bytes came`;
+  }
+
+  #end(fetched: Fetched): void {
+    this.#isDone = true;
+    clearInterval(this.#resendTimer);
+    clearTimeout(this.#deadlineTimer);
+    this.#options.done(fetched);
   }
 }
 
@@ -172,9 +249,15 @@ function faultOfOack(options: ReadonlyMap<string, string>, dialect: TftpDialect)
   return undefined;
 }
 
-function silent(dialect: TftpDialect, received: number): Fetched {
-  const seconds = dialect.fileTimeoutMs / 1000;
-  const answer =
-    received === 0 ? `no answer in ${seconds} s` : `not finished after ${seconds} s, ${received} bytes came`;
-  return { kind: 'silent', size: received, answer };
+/** The blocks of one file by themselves, put together at its end. */
+export class CollectedBlocks implements BlockSink {
+  readonly #blocks: Uint8Array[] = [];
+
+  write(bytes: Uint8Array, start: number, length: number): undefined {
+    this.#blocks.push(Buffer.from(bytes.subarray(start, start + length)));
+  }
+
+  finish(): Uint8Array {
+    return Buffer.concat(this.#blocks);
+  }
 }

@@ -3,8 +3,10 @@ import type { TftpDialect } from './tftp-client.ts';
 
 const LEGACY = {
   blksize: 512,
-  // Seconds per probe, then on to the next name (raspberrypi/firmware#1292); the exact time is not known.
-  fileTimeoutMs: 5_000,
+  // Seconds per probe, then on to the next name (raspberrypi/firmware#1292); the exact time is not known. That it is
+  // silence that counts and not the whole file is inferred: kernels of 10 MB in blocks of 512 take longer on slow networks.
+  timeoutMs: 5_000,
+  timeoutCovers: 'silence',
   rollsOver: false,
   onSilence: 'miss',
   sendsChecksum: false,
@@ -31,7 +33,8 @@ export function eepromDialect(board: Board, stage: 'EEPROM' | 'start4.elf' | 'OS
     stage,
     asks: ['tsize', 'blksize'],
     blksize: isStart4 || board.eepromDate >= '2022-11-25' ? 1468 : 1024,
-    fileTimeoutMs: 30_000,
+    timeoutMs: 30_000,
+    timeoutCovers: 'file',
     rollsOver: !isStart4 && board.eepromDate >= '2025-09-23',
     needsOack: false,
     onSilence: 'fail',

@@ -5,6 +5,8 @@ export interface Counters {
   /** Bytes of file data sent, retransmissions included. */
   bytes: number;
   completed: number;
+  /** All was sent, but the last ACK never came. */
+  unconfirmed: number;
   /** The client only wanted to know whether the file exists, or how long it is. */
   earlyTerminated: number;
   missed: number;
@@ -20,6 +22,10 @@ export interface Counters {
   busy: number;
   /** Datagrams to a transfer from somebody else than its client. */
   strangers: number;
+  /** Windows and packets sent again because their ACK did not come, or told of a gap. */
+  retransmissions: number;
+  /** Datagrams the kernel did not take. */
+  unsent: number;
 }
 
 export function newCounters(): Counters {
@@ -27,6 +33,7 @@ export function newCounters(): Counters {
     requests: 0,
     bytes: 0,
     completed: 0,
+    unconfirmed: 0,
     earlyTerminated: 0,
     missed: 0,
     timeouts: 0,
@@ -35,5 +42,7 @@ export function newCounters(): Counters {
     refused: 0,
     busy: 0,
     strangers: 0,
+    retransmissions: 0,
+    unsent: 0,
   };
 }

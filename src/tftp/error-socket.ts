@@ -1,6 +1,6 @@
 import type dgram from 'node:dgram';
 import { encodePacket } from './packet.ts';
-import type { Peer } from './session.ts';
+import type { Peer } from './slots.ts';
 
 /** Tells clients why they get no file. */
 export interface ErrorSocket {

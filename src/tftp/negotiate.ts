@@ -2,16 +2,21 @@
 export interface Terms {
   /** Bytes of data in every block but the last. */
   readonly blockSize: number;
-  /** Blocks in flight before an ACK is needed. Always 1 until RFC 7440 is spoken. */
+  /** Blocks in flight before an ACK is needed (RFC 7440); 1 is lockstep, all that Pi firmware knows. */
   readonly windowSize: number;
   /** The first wait for an ACK. */
   readonly timeoutMs: number;
+  /** The client asked for that wait, so that it is kept; else it follows the round trip. */
+  readonly isTimeoutAsked?: boolean;
   /** The accepted options, for the OACK; none means that DATA 1 answers the request. */
   readonly accepted?: ReadonlyMap<string, string>;
 }
 
 const DEFAULT_BLOCK_SIZE = 512;
 const DEFAULT_TIMEOUT_MS = 1000;
+/** A window is a burst: one that a client's socket or a switch cannot hold is lost as a whole. */
+const MAX_WINDOW_BLOCKS = 64;
+const MAX_WINDOW_BYTES = 128 * 1024;
 
 /**
  * Settles the options of a read request in octet mode.
@@ -23,6 +28,7 @@ const DEFAULT_TIMEOUT_MS = 1000;
  * - `tsize` (RFC 2349): always the real size. Without it start.elf since 2020-04 treats the file as missing
  *   (raspberrypi/firmware#1526, #1913).
  * - `timeout` (RFC 2349, 1-255 s).
+ * - `windowsize` (RFC 7440, 1-65535): at most what was asked. No Pi firmware asks for it.
  */
 export function negotiate(requested: ReadonlyMap<string, string>, size: number, maxBlockSize: number): Terms {
   const accepted = new Map<string, string>();
@@ -38,8 +44,13 @@ export function negotiate(requested: ReadonlyMap<string, string>, size: number, 
   const timeout = decimal(requested.get('timeout'), 1, 255);
   if (timeout !== undefined) accepted.set('timeout', String(timeout));
 
+  const windowsize = decimal(requested.get('windowsize'), 1, 65_535);
+  const room = Math.max(1, Math.min(MAX_WINDOW_BLOCKS, Math.floor(MAX_WINDOW_BYTES / blockSize)));
+  const windowSize = windowsize === undefined ? 1 : Math.min(windowsize, room);
+  if (windowsize !== undefined) accepted.set('windowsize', String(windowSize));
+
   const timeoutMs = timeout === undefined ? DEFAULT_TIMEOUT_MS : timeout * 1000;
-  const terms = { blockSize, windowSize: 1, timeoutMs };
+  const terms = { blockSize, windowSize, timeoutMs, isTimeoutAsked: timeout !== undefined };
   return accepted.size === 0 ? terms : { ...terms, accepted };
 }
 

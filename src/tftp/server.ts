@@ -1,14 +1,21 @@
 import type dgram from 'node:dgram';
 import type { OpenBootFile } from '../model/boot-file.ts';
+import { lineBudget } from '../model/line-budget.ts';
 import type { Log } from '../model/log.ts';
 import { throttle } from '../model/throttle.ts';
-import { WireError } from '../net/bytes.ts';
+import { addressWord } from '../net/address-word.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
+import { Admission } from './admission.ts';
 import { type Counters, newCounters } from './counters.ts';
+import type { Wake } from './engine-handle.ts';
+import { EnginePool, type TransferSockets } from './engine-pool.ts';
+import type { EngineLimits, EngineReport, Outcome } from './engine-port.ts';
 import { createErrorSocket, type ErrorSocket } from './error-socket.ts';
+import { FileMemories, type HeldFile, type MemoryHost } from './file-memory.ts';
 import { negotiate } from './negotiate.ts';
-import { decodePacket, errorCode, type TftpPacket } from './packet.ts';
-import { type Outcome, type Peer, Session } from './session.ts';
+import { errorCode } from './packet.ts';
+import { decodeRequest, isSameRequest, type Request, refusalOf } from './request.ts';
+import { type Peer, type Slot, Slots } from './slots.ts';
 
 export interface TftpListener {
   readonly interface: string;
@@ -17,16 +24,31 @@ export interface TftpListener {
 }
 
 export interface TftpLimits {
+  /** Requests that are being answered, the small and the waiting included. */
   readonly transfers: number;
   readonly transfersPerClient: number;
   /** From the request to the last ACK; no transfer lives longer. */
   readonly transferMs: number;
+  /** Of all engines together: large files that are sent at full speed, while others wait. */
+  readonly slots: number;
+  /** Files up to this many bytes never wait. */
+  readonly smallBytes: number;
 }
 
 export interface TftpServerOptions {
   readonly listeners: readonly TftpListener[];
-  /** A UDP socket bound to any free port of the interface. */
-  readonly openTransferSocket: (interfaceName: string) => Promise<dgram.Socket>;
+  /** A UDP socket bound to any free port of the interface, for errors. */
+  readonly openErrorSocket: (interfaceName: string) => Promise<dgram.Socket>;
+  readonly engines: {
+    /** The program of an engine's thread, and how many of them. */
+    readonly entry: URL;
+    readonly workers: number;
+    readonly openWake: () => Wake;
+    readonly transferSockets: TransferSockets;
+    readonly memory: MemoryHost;
+    /** Files that somebody may write to are mapped instead of copied when they are larger. */
+    readonly maxCopyBytes?: number;
+  };
   /** Of the interface now, in bytes; 1500 unless known. Blocks are kept small enough not to be fragmented. */
   readonly mtuOf?: (interfaceName: string) => number | undefined;
   readonly openFile: OpenBootFile;
@@ -34,46 +56,83 @@ export interface TftpServerOptions {
   readonly limits?: Partial<TftpLimits>;
 }
 
+/** How the engines are doing. */
+export interface TftpLoad {
+  readonly workers: number;
+  /** Large files that are sent at full speed, and those that wait for their turn. */
+  readonly running: number;
+  readonly waiting: number;
+  readonly longestWaitMs: number;
+  /** Of file data, over the last seconds. */
+  readonly bytesPerSecond: number;
+}
+
 export interface TftpServer {
   counters(): Readonly<Record<keyof Counters, number>>;
+  load(): TftpLoad;
   /** Transfers that run now, those whose file is still being opened included. */
   transfers(): number;
   /** Ends every transfer and closes every socket, the listeners too. */
   stop(): Promise<void>;
 }
 
-type Request = Extract<TftpPacket, { kind: 'rrq' | 'wrq' }>;
-
-/** A request being answered: first its file is opened, then its session runs. */
-interface Slot {
-  readonly key: string;
+/** A request being answered: first its file is opened, then its transfer runs in an engine. */
+interface Answering extends Slot {
   readonly listener: TftpListener;
-  readonly peer: Peer;
   readonly request: Request;
   readonly arrivedAt: number;
   readonly deadline: NodeJS.Timeout;
-  session?: Session;
+  /** Set while an engine has it. */
+  id?: number;
+  file?: HeldFile;
 }
 
-const DEFAULT_LIMITS: TftpLimits = { transfers: 512, transfersPerClient: 64, transferMs: 15 * 60_000 };
+const DEFAULT_LIMITS: TftpLimits = {
+  transfers: 4096,
+  transfersPerClient: 1024,
+  transferMs: 15 * 60_000,
+  slots: 64,
+  smallBytes: 64 * 1024,
+};
+/** Files that are being opened at the same time, clients in turn. */
+const OPENINGS = 32;
 const DEFAULT_MTU = 1500;
-const BUSY_LOG_INTERVAL_MS = 10_000;
+const LOG_INTERVAL_MS = 10_000;
+const TROUBLES_PER_SECOND = 20;
+const SWEEP_MS = 1000;
 /** Of IPv4, UDP and a DATA packet. */
 const HEADER_BYTES = 20 + 8 + 4;
+/** What EEPROMs before 2025-09-23 can count to; start4.elf cut off what was longer (rpi-eeprom#375, #720). */
+const MAX_BLOCKS_OF_OLD_EEPROMS = 65_535;
 
 /**
- * Serves boot files over TFTP: RFC 1350 with the options of RFC 2347, 2348 and 2349, reading only, octet mode only.
- * Each transfer has a socket of its own.
+ * Serves boot files over TFTP: RFC 1350 with the options of RFC 2347, 2348, 2349 and 7440, reading only, octet mode
+ * only. Requests are taken and files are opened here; the transfers run in engines, threads of their own.
  */
 export function startTftpServer(options: TftpServerOptions): TftpServer {
-  const { listeners, openTransferSocket, mtuOf, openFile, log } = options;
+  const { listeners, mtuOf, openFile, log } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newCounters();
-  /** By interface, client address and client TID: what one client port waits for. */
-  const slots = new Map<string, Slot>();
+  const slots = new Slots<Answering>(limits);
+  const inEngine = new Map<number, Answering>();
+  const openings = new Admission<Answering>(OPENINGS);
+  const files = new FileMemories(options.engines.memory, Date.now, options.engines.maxCopyBytes);
   const errorSockets = new Map<TftpListener, ErrorSocket>();
-  const busy = throttle(BUSY_LOG_INTERVAL_MS, Date.now);
+  /** Every client that gives up is told of, but one that does nothing else must not fill the log. */
+  const troubles = lineBudget(TROUBLES_PER_SECOND, Date.now);
+  const busy = throttle(LOG_INTERVAL_MS, Date.now);
+  const tooLong = throttle(LOG_INTERVAL_MS, Date.now);
   let isStopped = false;
+  let lastId = 0;
+  let measured = { at: performance.now(), bytes: 0, rate: 0 };
+
+  const engines = new EnginePool({
+    ...options.engines,
+    limits: engineLimits(limits, options.engines.workers),
+    log,
+    onOver: (report) => finish(report),
+    onAnswered: (id) => slots.answered(inEngine.get(id)),
+  });
 
   async function receive(listener: TftpListener, bytes: Uint8Array, peer: Peer): Promise<void> {
     const request = decodeRequest(bytes);
@@ -86,11 +145,11 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     const key = `${listener.interface} ${peer.address}:${peer.port}`;
     const running = slots.get(key);
     if (running && isSameRequest(running.request, request)) {
-      running.session?.restart();
+      if (running.id !== undefined) engines.restart(running.id);
       return;
     }
     // Another request from the same port: the client has given up the one before.
-    if (running) void abandon(running);
+    if (running) abandon(running);
 
     const refusal = refusalOf(request);
     if (refusal) {
@@ -99,7 +158,8 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       await answerError(listener, peer, refusal.code, refusal.message);
       return;
     }
-    if (!makeRoom(peer)) {
+    const evicted = slots.makeRoom(peer.address);
+    if (evicted === 'full') {
       // Silence: firmware would take an ERROR for "no such file" and go on without it, but it asks again after 2 s.
       counters.busy += 1;
       busy((left) => {
@@ -108,102 +168,126 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       });
       return;
     }
-    const deadline = setTimeout(
-      () => (slot.session ? slot.session.expire() : release(slot)),
-      limits.transferMs,
+    if (evicted) {
+      counters.timeouts += 1;
+      abandon(evicted);
+    }
+    const address = addressWord(peer.address as Ipv4);
+    const deadline = setTimeout(() => expire(slot), limits.transferMs).unref();
+    const slot: Answering = { key, peer, address, listener, request, arrivedAt: Date.now(), deadline };
+    slots.add(slot);
+    openings.apply(slot);
+    openNext();
+  }
+
+  function openNext(): void {
+    for (let slot = openings.next(); slot; slot = openings.next()) {
+      const opening = slot;
+      void serve(opening)
+        .catch((error) => giveUp(opening, error))
+        .finally(() => {
+          openings.withdraw(opening);
+          openNext();
+        });
+    }
+  }
+
+  async function giveUp(slot: Answering, error: unknown): Promise<void> {
+    counters.failed += 1;
+    log.error({ ...fieldsOf(slot), id: 'TFTP_FAILED', err: error }, 'cannot serve');
+    if (!slots.has(slot)) return;
+    release(slot);
+    await answerError(
+      slot.listener,
+      slot.peer,
+      errorCode.undefined,
+      'the appliance cannot serve this file now',
     );
-    const slot: Slot = { key, listener, peer, request, arrivedAt: Date.now(), deadline };
-    slots.set(key, slot);
-    await serve(slot).catch(async (error) => {
-      counters.failed += 1;
-      log.error({ ...fieldsOf(slot), id: 'TFTP_FAILED', err: error }, 'cannot serve');
-      if (!isCurrent(slot)) return;
-      release(slot);
-      await answerError(listener, peer, errorCode.undefined, 'the appliance cannot serve this file now');
-    });
   }
 
-  function refusalOf(request: Request): { code: number; message: string } | undefined {
-    if (request.kind === 'wrq') {
-      return { code: errorCode.accessViolation, message: 'this server is read-only: nothing can be written' };
-    }
-    if (request.mode !== 'octet') {
-      const message = `mode "${request.mode.slice(0, 32)}" is not served: use octet (binary)`;
-      return { code: errorCode.illegalOperation, message };
-    }
-    return undefined;
-  }
-
-  /**
-   * Whether one more transfer of this client fits the limits, if need be in the place of the oldest that was never
-   * acknowledged: its client is forged or gone. A real one acknowledges within milliseconds, or asks again.
-   */
-  function makeRoom(peer: Peer): boolean {
-    const all = [...slots.values()];
-    const ofClient = all.filter((slot) => slot.peer.address === peer.address);
-    const isClientFull = ofClient.length >= limits.transfersPerClient;
-    if (!isClientFull && all.length < limits.transfers) return true;
-    const silent = (isClientFull ? ofClient : all).find((slot) => slot.session?.isUnacknowledged);
-    if (!silent) return false;
-    counters.timeouts += 1;
-    void abandon(silent);
-    return true;
-  }
-
-  async function serve(slot: Slot): Promise<void> {
-    const { listener, peer, request } = slot;
+  async function serve(slot: Answering): Promise<void> {
+    const { listener, peer, address, request } = slot;
+    if (!slots.has(slot)) return;
     const client = { address: peer.address as Ipv4, interface: listener.interface };
     const file = await openFile(client, request.filename);
     if (file.kind === 'missing') {
-      if (!isCurrent(slot)) return; // an error now would end the client's newer request
+      if (!slots.has(slot)) return; // an error now would end the client's newer request
       release(slot);
       counters.missed += 1;
       log.info({ ...fieldsOf(slot), id: 'TFTP_MISS' }, file.reason);
       await answerError(listener, peer, errorCode.fileNotFound, file.reason);
       return;
     }
-    let socket: dgram.Socket;
-    try {
-      socket = await openTransferSocket(listener.interface);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    const held = await files.hold(file);
     // While the file was opened, its client may have asked for another, or the server may have been stopped.
-    if (!isCurrent(slot)) {
-      socket.close();
-      await file.close();
+    if (!slots.has(slot)) {
+      held.release();
       return;
     }
     const maxBlockSize = (mtuOf?.(listener.interface) ?? DEFAULT_MTU) - HEADER_BYTES;
     const terms = negotiate(request.options, file.size, maxBlockSize);
-    const onOver = (outcome: Outcome) => {
-      release(slot);
-      record(slot, outcome, file.size);
-    };
-    slot.session = new Session({ socket, peer, file, terms, counters, onOver });
+    warnOfRollOver(slot, file.size, terms.blockSize);
+    lastId += 1;
+    const order = { id: lastId, address, port: peer.port, terms, file: held.address, size: file.size };
+    try {
+      engines.start(listener.interface, order);
+    } catch (error) {
+      held.release();
+      throw error;
+    }
+    slot.id = lastId;
+    slot.file = held;
+    inEngine.set(lastId, slot);
   }
 
-  function isCurrent(slot: Slot): boolean {
-    return slots.get(slot.key) === slot;
+  function warnOfRollOver(slot: Answering, size: number, blockSize: number): void {
+    const blocks = Math.floor(size / blockSize) + 1;
+    if (blocks <= MAX_BLOCKS_OF_OLD_EEPROMS) return;
+    tooLong((left) => {
+      const fields = { ...fieldsOf(slot), id: 'TFTP_LONG_FILE', size, blockSize, left };
+      log.warn(fields, 'more than 65535 blocks: EEPROMs before 2025-09-23 cannot load this file');
+    });
   }
 
-  function release(slot: Slot): void {
-    clearTimeout(slot.deadline);
-    if (isCurrent(slot)) slots.delete(slot.key);
-  }
-
-  async function abandon(slot: Slot): Promise<void> {
+  /** The engine has ended it, by itself or because it was told to: now nothing points to the file any more. */
+  function finish({ id, outcome }: Extract<EngineReport, { kind: 'over' }>): void {
+    const slot = inEngine.get(id);
+    if (!slot) return;
+    inEngine.delete(id);
+    slot.file?.release();
     release(slot);
-    await slot.session?.end();
+    record(slot, outcome);
   }
 
-  function record(slot: Slot, outcome: Outcome, size: number): void {
-    const fields = { ...fieldsOf(slot), size, ms: Date.now() - slot.arrivedAt };
+  function release(slot: Answering): void {
+    clearTimeout(slot.deadline);
+    slots.delete(slot);
+  }
+
+  function abandon(slot: Answering, tell?: string): void {
+    release(slot);
+    if (slot.id !== undefined) engines.end(slot.id, tell);
+  }
+
+  function expire(slot: Answering): void {
+    counters.timeouts += 1;
+    log.warn({ ...fieldsOf(slot), id: 'TFTP_TIMEOUT' }, 'the transfer took too long');
+    abandon(slot, 'the transfer took too long');
+  }
+
+  function record(slot: Answering, outcome: Outcome): void {
+    const fields = { ...fieldsOf(slot), size: slot.file?.size, ms: Date.now() - slot.arrivedAt };
     switch (outcome.kind) {
       case 'completed':
         counters.completed += 1;
         log.info({ ...fields, id: 'TFTP_SENT' }, 'sent');
+        return;
+      case 'unconfirmed':
+        counters.unconfirmed += 1;
+        log.info(
+          { ...fields, id: 'TFTP_UNCONFIRMED' },
+          'sent, but the client did not say that the end arrived',
+        );
         return;
       case 'early-terminated':
         counters.earlyTerminated += 1;
@@ -211,11 +295,11 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
         return;
       case 'timeout':
         counters.timeouts += 1;
-        log.warn({ ...fields, id: 'TFTP_TIMEOUT' }, outcome.reason);
+        troubles((left) => log.warn({ ...fields, id: 'TFTP_TIMEOUT', left }, outcome.reason));
         return;
       case 'failed':
         counters.failed += 1;
-        log.warn({ ...fields, id: 'TFTP_FAILED' }, outcome.reason);
+        troubles((left) => log.warn({ ...fields, id: 'TFTP_FAILED', left }, outcome.reason));
     }
   }
 
@@ -223,53 +307,75 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     if (!isStopped) await errorSockets.get(listener)?.send(peer, code, text);
   }
 
+  async function sweep(): Promise<void> {
+    const at = performance.now();
+    const bytes = engines.sum('bytes');
+    const rate = ((bytes - measured.bytes) * 1000) / (at - measured.at);
+    measured = { at, bytes, rate };
+    files.sweep();
+    for (const slot of inEngine.values()) {
+      if (!slot.file || slot.file.isFirm || (await slot.file.isUnchanged())) continue;
+      counters.failed += 1;
+      log.warn({ ...fieldsOf(slot), id: 'TFTP_FAILED' }, 'the file was written to while it was sent');
+      abandon(slot, 'the file was changed while it was read');
+    }
+  }
+
   for (const listener of listeners) {
     const { socket, interface: name } = listener;
     errorSockets.set(
       listener,
-      createErrorSocket(() => openTransferSocket(name), socket),
+      createErrorSocket(() => options.openErrorSocket(name), socket),
     );
     socket.on('message', (bytes, from) => void receive(listener, bytes, from));
     socket.on('error', (error) =>
       log.error({ id: 'TFTP_SOCKET', interface: name, err: error }, 'socket failed'),
     );
   }
+  const sweeping = setInterval(() => void sweep(), SWEEP_MS).unref();
 
   return {
-    counters: () => ({ ...counters }),
+    counters: () => ({
+      ...counters,
+      bytes: engines.sum('bytes'),
+      retransmissions: engines.sum('retransmissions'),
+      strangers: engines.sum('strangers'),
+      malformed: counters.malformed + engines.sum('malformed'),
+      unsent: engines.sum('unsent'),
+    }),
+    load: () => ({
+      workers: engines.size,
+      running: engines.sum('running'),
+      waiting: engines.sum('waiting'),
+      longestWaitMs: Math.round(engines.most('longestWaitMs')),
+      bytesPerSecond: Math.round(measured.rate),
+    }),
     transfers: () => slots.size,
     async stop() {
       if (isStopped) return;
       isStopped = true;
+      clearInterval(sweeping);
+      for (const slot of slots.all()) release(slot);
       await Promise.all([
-        ...[...slots.values()].map(abandon),
+        engines.stop(),
         ...[...errorSockets.values()].map((errors) => errors.close()),
         ...listeners.map(
           (listener) => new Promise<void>((resolve) => listener.socket.close(() => resolve())),
         ),
       ]);
+      for (const slot of inEngine.values()) slot.file?.release();
+      inEngine.clear();
+      files.sweep(0);
     },
   };
 }
 
-/** `undefined` for whatever does not open a transfer, decodable or not. */
-function decodeRequest(bytes: Uint8Array): Request | undefined {
-  try {
-    const packet = decodePacket(bytes);
-    return packet.kind === 'rrq' || packet.kind === 'wrq' ? packet : undefined;
-  } catch (error) {
-    if (error instanceof WireError) return undefined;
-    throw error;
-  }
+function engineLimits(limits: TftpLimits, workers: number): EngineLimits {
+  const slots = Math.max(1, Math.ceil(limits.slots / workers));
+  return { slots, smallBytes: limits.smallBytes, transfers: limits.transfers };
 }
 
-function isSameRequest(one: Request, other: Request): boolean {
-  const text = ({ kind, filename, mode, options }: Request) =>
-    JSON.stringify([kind, filename, mode, ...options]);
-  return text(one) === text(other);
-}
-
-function fieldsOf({ listener, peer, request }: Pick<Slot, 'listener' | 'peer' | 'request'>): object {
+function fieldsOf({ listener, peer, request }: Pick<Answering, 'listener' | 'peer' | 'request'>): object {
   return {
     interface: listener.interface,
     client: peer.address,

@@ -1,113 +1,171 @@
 import type { Terms } from './negotiate.ts';
-import { errorCode } from './packet.ts';
+
+/** What an event makes of a transfer. Numbers, because one is answered for every ACK of a rack that boots. */
+export const outcome = {
+  /** Nothing is to be done: a duplicate, or an ACK from another time. */
+  nothing: 0,
+  /** Blocks arrived: the next window may be {@link Transfer.open | opened}. */
+  progress: 1,
+  /** Blocks were lost: the window is to be opened again. */
+  again: 2,
+  completed: 3,
+  /** All was sent and the client fell silent at the very end: the last ACK may be what got lost. */
+  unconfirmed: 4,
+  /** The client is gone. */
+  gone: 5,
+} as const;
+export type Outcome = (typeof outcome)[keyof typeof outcome];
+
+/** Retransmissions of one window before the client is taken for gone. */
+const MAX_TRIES = 5;
+/** The longest wait that backing off leads to; a Pi 4 or 5 gives up a file after 30 s (TFTP_FILE_TIMEOUT). */
+const MAX_BACKOFF_MS = 4000;
+/**
+ * The least wait for an ACK. RFC 6298 says 1 s, for the Internet; a lost block would cost a Pi a second, and at 1 % loss
+ * its 30 s per file. Below, a client that only pauses would get duplicates (raspberrypi/firmware#1631).
+ */
+const MIN_RTO_MS = 40;
+/** How many round trips the wait is at least, since the ACKs of a fleet under load come unevenly. */
+const MIN_RTO_ROUND_TRIPS = 8;
+/** A client that did answer is not given up before, however short the waits have become. */
+const PATIENCE_MS = 15_000;
 
 /**
- * One read transfer as a state machine: an event in, the next state and effects out. It knows no socket, no clock and
- * no file; whoever drives it has the block's bytes. Blocks are counted from 1 without wrapping, and the OACK is
- * block 0, as its ACK says; {@link wireBlock} gives the 16 bits that go on the wire.
+ * One read transfer (RFC 1350, windows: RFC 7440) as a state machine: events in, the blocks to send out. It knows no
+ * socket, no clock and no file. Blocks are counted from 1 without wrapping, and the OACK is block 0, as its ACK says.
+ * Unlike a value that every event replaces it is changed in place: an event costs no memory.
  */
-export interface TransferState {
+export class Transfer {
   readonly terms: Terms;
   /** Blocks of the file; the last is shorter than the block size, so a multiple of it ends in an empty block. */
   readonly blocks: number;
   /** The last block known to have arrived; -1 while the OACK is not acknowledged. */
-  readonly acked: number;
-  /** The last block that was sent. */
-  readonly sent: number;
-  /** Timeouts since the last progress. */
-  readonly tries: number;
+  acked = 0;
+  /** The blocks to send now, after {@link open}: none when `last < first`. */
+  first = 0;
+  last = 0;
+  /** When {@link expire} is to be called, in the clock's milliseconds. */
+  deadline = 0;
+  /** Retransmissions since the last progress. */
+  tries = 0;
+  /** Windows sent again since the start. */
+  retransmissions = 0;
+  #highest = 0;
+  #rto = 0;
+  #smoothed = 0;
+  #variation = 0;
+  #sampled = -2;
+  #openedAt = 0;
+  #progressAt = 0;
+  #isGapAnswered = false;
+
+  constructor(terms: Terms, size: number) {
+    this.terms = terms;
+    this.blocks = Math.floor(size / terms.blockSize) + 1;
+  }
+
+  /** Answers the request, for the first time or again: with the OACK, or with DATA 1 when no option was accepted. */
+  start(now: number): void {
+    const isAgain = this.#rto !== 0;
+    this.acked = this.#start;
+    this.tries = 0;
+    this.#highest = this.acked;
+    this.#rto = this.terms.timeoutMs;
+    this.#smoothed = 0;
+    this.#progressAt = now;
+    this.open(now, this.terms.windowSize);
+    if (isAgain) this.#sampled = -2;
+  }
+
+  /** Neither the OACK nor DATA 1 is known to have arrived. */
+  get isUnacknowledged(): boolean {
+    return this.acked === this.#start;
+  }
+
+  /** The last window is on its way. */
+  get isEnding(): boolean {
+    return this.last === this.blocks;
+  }
+
+  /** Sends what a window of `size` has room for, from the first block that is not acknowledged. */
+  open(now: number, size: number): void {
+    this.first = this.acked + 1;
+    this.last = this.acked < 0 ? 0 : Math.min(this.acked + size, this.blocks);
+    // Karn: what was sent twice says nothing about the round trip, for nobody knows which one was acknowledged.
+    this.#sampled = this.first > this.#highest ? this.last : -2;
+    if (this.last > this.#highest) this.#highest = this.last;
+    this.#openedAt = now;
+    this.deadline = now + this.#wait();
+  }
+
+  /** @param wire the 16 bits of the ACK. */
+  acknowledge(wire: number, now: number): Outcome {
+    const progress = (wire - this.acked) & 0xffff;
+    if (progress === 0) return this.#repeat(now);
+    // An ACK inside the window tells of a gap (RFC 7440 section 4): the next window begins at the block that is missing.
+    if (progress > this.last - this.acked) return outcome.nothing;
+    this.acked += progress;
+    if (this.acked === this.#sampled) this.#sample(now - this.#openedAt);
+    this.tries = 0;
+    this.#progressAt = now;
+    this.#isGapAnswered = false;
+    return this.acked >= this.blocks ? outcome.completed : outcome.progress;
+  }
+
+  /** The {@link deadline} has passed. */
+  expire(now: number): Outcome {
+    if (this.tries >= MAX_TRIES) {
+      if (this.isUnacknowledged) return outcome.gone;
+      if (this.isEnding) return outcome.unconfirmed;
+      if (now - this.#progressAt >= PATIENCE_MS) return outcome.gone;
+    }
+    this.tries += 1;
+    this.retransmissions += 1;
+    return outcome.again;
+  }
+
+  /**
+   * An ACK that was here before. In lockstep it is never answered, or every block is sent twice from here to the end
+   * (the Sorcerer's Apprentice, RFC 1123 section 4.2.3.1); the Pi 4 acknowledges old blocks again since 2021. In a
+   * window it says that the first block was lost, if it comes when an answer to this window can: once it is believed.
+   */
+  #repeat(now: number): Outcome {
+    if (this.terms.windowSize === 1 || this.acked < 0 || this.isUnacknowledged || this.#isGapAnswered) {
+      return outcome.nothing;
+    }
+    if (now - this.#openedAt < this.#smoothed / 2) return outcome.nothing;
+    this.#isGapAnswered = true;
+    this.retransmissions += 1;
+    return outcome.again;
+  }
+
+  get #start(): number {
+    return this.terms.accepted ? -1 : 0;
+  }
+
+  #wait(): number {
+    const { timeoutMs, isTimeoutAsked } = this.terms;
+    const first = isTimeoutAsked ? timeoutMs : this.#rto;
+    if (this.tries === 0) return first;
+    return Math.max(first, Math.min(first * 2 ** this.tries, MAX_BACKOFF_MS));
+  }
+
+  /** RFC 6298, section 2. */
+  #sample(roundTrip: number): void {
+    if (this.#smoothed === 0) {
+      this.#smoothed = roundTrip;
+      this.#variation = roundTrip / 2;
+    } else {
+      this.#variation += (Math.abs(this.#smoothed - roundTrip) - this.#variation) / 4;
+      this.#smoothed += (roundTrip - this.#smoothed) / 8;
+    }
+    const adapted = this.#smoothed + 4 * this.#variation;
+    const least = Math.max(MIN_RTO_MS, MIN_RTO_ROUND_TRIPS * this.#smoothed);
+    this.#rto = Math.min(Math.max(adapted, least), MAX_BACKOFF_MS);
+  }
 }
 
-export type TransferEvent =
-  | { readonly kind: 'ack'; readonly block: number }
-  | { readonly kind: 'error'; readonly code: number; readonly message: string }
-  /** The timer that was set last ran out. */
-  | { readonly kind: 'timeout' }
-  /** The time for the transfer as a whole ran out. */
-  | { readonly kind: 'expired' };
-
-export type TransferEffect =
-  | { readonly kind: 'send-oack' }
-  | { readonly kind: 'send-block'; readonly block: number }
-  /** Replaces the timer that was set before. */
-  | { readonly kind: 'set-timer'; readonly ms: number }
-  | { readonly kind: 'finish'; readonly outcome: 'completed' | 'early-terminated' }
-  /** `tell`: the ERROR to send the client, unless it was the client that gave up. */
-  | {
-      readonly kind: 'fail';
-      readonly cause: 'timeout' | 'client';
-      readonly reason: string;
-      readonly tell?: { readonly code: number; readonly message: string };
-    };
-
-export interface Step {
-  readonly state: TransferState;
-  readonly effects: readonly TransferEffect[];
-}
-
-/** Retransmissions of one block before the client is taken for gone. */
-const MAX_TRIES = 5;
-/** The longest wait that backing off leads to; a Pi 4 or 5 gives up a file after 30 s (TFTP_FILE_TIMEOUT). */
-const MAX_BACKOFF_MS = 4000;
-
+/** Block numbers have 16 bits on the wire: 65535 is followed by 0, as EEPROMs since 2025-09-23 and dnsmasq have it. */
 export function wireBlock(block: number): number {
-  return block & 0xffff; // 65535 is followed by 0, as EEPROMs since 2025-09-23 and dnsmasq have it
-}
-
-/** Answers the request: with the OACK, or with DATA 1 when no option was accepted. */
-export function start(terms: Terms, size: number): Step {
-  const acked = terms.accepted ? -1 : 0;
-  const blocks = Math.floor(size / terms.blockSize) + 1;
-  return send({ terms, blocks, acked, sent: acked, tries: 0 });
-}
-
-/** Neither the OACK nor DATA 1 is known to have arrived. */
-export function isUnacknowledged({ terms, acked }: TransferState): boolean {
-  return acked === (terms.accepted ? -1 : 0);
-}
-
-export function step(state: TransferState, event: TransferEvent): Step {
-  switch (event.kind) {
-    case 'ack': {
-      const progress = (event.block - state.acked) & 0xffff;
-      // RFC 1123 section 4.2.3.1: a duplicate ACK is never answered, or every block is sent twice from here to the
-      // end (the Sorcerer's Apprentice). The Pi 4 acknowledges old blocks again since 2021.
-      if (progress === 0 || progress > state.sent - state.acked) return { state, effects: [] };
-      const acked = state.acked + progress;
-      if (acked < state.blocks) return send({ ...state, acked, tries: 0 });
-      return { state: { ...state, acked }, effects: [{ kind: 'finish', outcome: 'completed' }] };
-    }
-    case 'timeout':
-      if (state.tries >= MAX_TRIES) return give(state, `no answer to block ${state.acked + 1}`);
-      return send({ ...state, tries: state.tries + 1 });
-    case 'expired':
-      return give(state, 'the transfer took too long');
-    case 'error': {
-      // A Pi asks whether a file exists by starting to read it and sending ERROR 0 "Early terminate"; others refuse
-      // the OACK with ERROR 8 once they have seen tsize. Both got what they wanted.
-      if (event.code === errorCode.undefined || event.code === errorCode.optionsRefused) {
-        return { state, effects: [{ kind: 'finish', outcome: 'early-terminated' }] };
-      }
-      const reason = `the client sent error ${event.code} ${JSON.stringify(event.message)}`;
-      return { state, effects: [{ kind: 'fail', cause: 'client', reason }] };
-    }
-  }
-}
-
-/** Sends everything the window has room for, from the first block that is not acknowledged. */
-function send(state: TransferState): Step {
-  const { terms, acked, blocks, tries } = state;
-  const sent = acked < 0 ? 0 : Math.min(acked + terms.windowSize, blocks);
-  const effects: TransferEffect[] = [];
-  for (let block = acked + 1; block <= sent; block += 1) {
-    effects.push(block === 0 ? { kind: 'send-oack' } : { kind: 'send-block', block });
-  }
-  const backoff = Math.min(terms.timeoutMs * 2 ** tries, MAX_BACKOFF_MS);
-  effects.push({ kind: 'set-timer', ms: Math.max(terms.timeoutMs, backoff) });
-  return { state: { ...state, sent }, effects };
-}
-
-function give(state: TransferState, reason: string): Step {
-  const tell = { code: errorCode.undefined, message: reason };
-  return { state, effects: [{ kind: 'fail', cause: 'timeout', reason, tell }] };
+  return block & 0xffff;
 }

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
-import { beforeEach, describe, it } from 'node:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { describeStatus } from '../../src/api/describe.ts';
-import type { NodeAnswer, NodesAnswer } from '../../src/api/schemas.ts';
+import type { BootKeyAnswer, NodeAnswer, NodesAnswer, Problem } from '../../src/api/schemas.ts';
 import { buildApi } from '../../src/api/server.ts';
 import { parseConfig } from '../../src/config.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
 import { resolveNetworks } from '../../src/fleet/networks.ts';
+import { BootKeyFile } from '../../src/host/boot-key-file.ts';
 import { silentLog } from '../../src/model/log.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import type { Mac } from '../../src/net/mac.ts';
@@ -21,8 +25,12 @@ const PRESENT = [{ interface: 'eth0', address: '10.0.0.1' as Ipv4, prefix: 24, m
 describe('the API', () => {
   let api: FastifyInstance;
   let fleet: Fleet;
+  let folder: string;
+
+  afterEach(() => rm(folder, { recursive: true }));
 
   beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'netboot-api-'));
     const exporter = await openExporter({
       kind: 'none',
       stateFolder: '/nowhere',
@@ -39,15 +47,60 @@ describe('the API', () => {
       log: silentLog,
     };
     fleet = await Fleet.open(ports, CONFIG, resolveNetworks(CONFIG.interfaces, PRESENT));
-    const service = { version: '1', startedAt: '2026-01-01T00:00:00Z', counters: { dhcp: {}, tftp: {} } };
-    const status = () => describeStatus(fleet, exporter, service, 0);
-    api = buildApi({ fleet, exporter, status, log: pino({ level: 'silent' }) });
+    const service = {
+      version: '1',
+      startedAt: '2026-01-01T00:00:00Z',
+      counters: { dhcp: {}, tftp: {} },
+      tftp: { workers: 1, running: 0, waiting: 0, longestWaitMs: 0, bytesPerSecond: 0 },
+    };
+    const status = () =>
+      describeStatus(fleet, exporter, service, { warnings: [], unwatched: [], isHeldBack: () => false }, 0);
+    api = buildApi({
+      fleet,
+      exporter,
+      status,
+      log: pino({ level: 'silent' }),
+      bootKeys: new BootKeyFile(join(folder, 'keys/boot.pem')),
+      firmwareConfig: async () => ({ settings: [], steps: [] }),
+    });
   });
 
   const ask = async <Answer>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) => {
     const response = await api.inject({ method, url, ...(payload ? { payload } : {}) });
     return { status: response.statusCode, body: response.json<Answer>() };
   };
+
+  it('shows the public half of the key alone, and makes it once', async () => {
+    const first = await ask<BootKeyAnswer>('POST', '/v1/boot-key', {});
+    assert.deepEqual([first.status, first.body.outcome], [200, 'made']);
+    assert.deepEqual(Object.keys(first.body).sort(), ['fingerprint', 'made', 'outcome', 'publicKey']);
+    const second = await ask<BootKeyAnswer>('POST', '/v1/boot-key', { replace: false });
+    assert.deepEqual([second.body.outcome, second.body.publicKey], ['present', first.body.publicKey]);
+    assert.equal((await ask('POST', '/v1/boot-key', { relace: true })).status, 400);
+    assert.equal((await ask('GET', '/v1/boot-key')).status, 404);
+  });
+
+  it('tells what to flash into an EEPROM, of a node that is there', async () => {
+    await ask('POST', '/v1/nodes', { serial: '9ffefdef' });
+    assert.equal((await ask('GET', '/v1/nodes/9ffefdef/firmware-config?boot=http')).status, 200);
+    assert.equal((await ask('GET', '/v1/nodes/9ffefdef/firmware-config?boot=floppy')).status, 400);
+    assert.equal((await ask('GET', '/v1/nodes/nobody/firmware-config')).status, 409);
+  });
+
+  it('takes a prefix as an EEPROM keeps it, and no other', async () => {
+    await ask('POST', '/v1/nodes', { serial: '9ffefdef' });
+    const set = async (tftpPrefix: string | null) => {
+      const { status, body } = await ask<NodeAnswer & Problem>('PATCH', '/v1/nodes/9ffefdef', { tftpPrefix });
+      return status === 200 ? body.node.tftpPrefix : body.error;
+    };
+    assert.equal(await set('rack-1/pi_2/'), 'rack-1/pi_2/');
+    for (const wrong of ['', 'no-slash', '/lead/', 'two//', '../', 'a/../b/', './', 'bl ank/', '\\'])
+      assert.match((await set(wrong)) ?? '', /prefix/, wrong);
+    assert.match((await set(`${'long'.repeat(10)}/`)) ?? '', /32 characters/);
+    assert.match((await set('abcdef01/')) ?? '', /serial number or MAC/);
+    assert.match((await set('dc-a6-32-01-36-c2/x/')) ?? '', /serial number or MAC/);
+    assert.equal(await set(null), undefined);
+  });
 
   it('adds a node in any form of its serial and tells its revision', async () => {
     const { status, body } = await ask<NodeAnswer>('POST', '/v1/nodes', {
@@ -130,7 +183,7 @@ describe('the API', () => {
   it('tells how the service is', async () => {
     const { body } = await ask<{ interfaces: unknown }>('GET', '/v1/status');
     assert.deepEqual(body.interfaces, [
-      { interface: 'eth0', address: '10.0.0.1', subnet: '10.0.0.0/24', dhcp: 'full' },
+      { interface: 'eth0', address: '10.0.0.1', subnet: '10.0.0.0/24', dhcp: 'full', isHeldBack: false },
     ]);
   });
 });

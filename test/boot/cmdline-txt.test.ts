@@ -24,7 +24,7 @@ test('golden: a role is switched on by its target', () => {
   assert.match(text, / systemd\.unit=web-cluster-node\.target\n$/);
 });
 
-test('checklist 50 and 51, whatever command line the image was imported with', () => {
+test('one line for a root over NFS, whatever command line the image was imported with (checklist 50, 51)', () => {
   const cmdline = [
     'console=tty1 root=PARTUUID=abcd-02',
     'rootfstype=ext4',

@@ -1,4 +1,4 @@
-import type { BootView } from '../../src/model/boot-view.ts';
+import { type BootView, indexByTail } from '../../src/model/boot-view.ts';
 import { generationSchema, type StoredGeneration } from '../../src/model/generation.ts';
 import type { Network } from '../../src/model/network.ts';
 import { type Node, nodeSchema } from '../../src/model/node.ts';
@@ -56,6 +56,7 @@ export function sampleView(
     networks: new Map([['eth0', sampleNetwork]]),
     nodes: new Map(nodes.map((node) => [node.serial, node])),
     nodesByMac: new Map(nodes.flatMap((node) => (node.mac ? [[node.mac, node]] : []))),
+    nodesByTail: indexByTail(nodes),
     nodesByIp: new Map(nodes.flatMap((node) => (node.ip ? [[node.ip, node]] : []))),
     published: new Map(generations.map((generation) => [generation.image, generation])),
     policy,

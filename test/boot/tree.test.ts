@@ -26,7 +26,13 @@ const stranger: TreeClient = { address: '192.168.172.99' as Ipv4, interface: 'et
 const web1: TreeClient = { ...stranger, address: '192.168.172.21' as Ipv4 };
 const withMac = (mac: string): TreeClient => ({ ...stranger, mac: mac as Mac });
 
-const file = (name: string, size: number): Found => ({ kind: 'static', file: `/g/web/boot/${name}`, size });
+const sha256 = '0'.repeat(64);
+const file = (name: string, size: number): Found => ({
+  kind: 'static',
+  file: `/g/web/boot/${name}`,
+  size,
+  sha256,
+});
 
 interface Case {
   view?: BootView;
@@ -66,7 +72,7 @@ const cases: Record<string, Case> = {
   },
   'bootcode.bin of a Pi 3 nobody knows by address': {
     asks: 'bootcode.bin',
-    expect: { kind: 'static', file: '/g/web/boot/bootcode.bin', size: 52, isGuess: true },
+    expect: { kind: 'static', file: '/g/web/boot/bootcode.bin', size: 52, sha256, isGuess: true },
   },
   'bootcode.bin of a Pi 3 known by MAC': {
     client: withMac('b8:27:eb:00:5a:2e'),

@@ -18,7 +18,8 @@ describe('a configuration file', () => {
         generations: '/var/lib/netboot/generations',
       },
       api: { socket: '/run/netboot/api.sock', listen: 'off' },
-      tftp: { port: 69 },
+      http: { port: 80 },
+      tftp: { port: 69, workers: 1 },
     });
   });
 
@@ -31,9 +32,40 @@ describe('a configuration file', () => {
     assert.ok(config.interfaces.eth0?.pool, 'what only "full" uses may stay when the mode is changed');
   });
 
+  it('may leave port 80 to others', () => {
+    for (const port of ['off', 8080] as const)
+      assert.equal(parseConfig(`${MINIMAL}http: { port: ${port} }\n`, 'f').http.port, port);
+  });
+
   it('may have empty sections, all their keys commented out', () => {
     const text = 'interfaces:\n  eth0:\nnodes:\n#  unknown: hold\nnfs:\npaths:\napi:\ntftp:\n';
     assert.deepEqual(parseConfig(text, 'f'), parseConfig(MINIMAL, 'f'));
+  });
+
+  it('may name subnets behind relays, the delay of old boot ROMs and further makers’ prefixes', () => {
+    const text = [
+      'interfaces:',
+      '  eth0:',
+      '    dhcp: full',
+      '    pool: 10.0.0.9-10.0.0.19',
+      '    romDelay: 1.5s',
+      '    relayed:',
+      '      - subnet: 10.1.2.0/24',
+      '        pool: 10.1.2.100-10.1.2.199',
+      '        router: 10.1.2.1',
+      'nodes:',
+      '  ouis: { "02:11:22": pi5 }',
+    ].join('\n');
+    const { interfaces, nodes } = parseConfig(text, 'f');
+    assert.equal(interfaces.eth0?.romDelay, 1500);
+    assert.deepEqual(interfaces.eth0?.relayed, [
+      {
+        subnet: { network: '10.1.2.0', prefix: 24 },
+        pool: { first: '10.1.2.100', last: '10.1.2.199' },
+        router: '10.1.2.1',
+      },
+    ]);
+    assert.deepEqual(nodes.ouis, new Map([['02:11:22', 'pi5']]));
   });
 
   const mistakes: Array<{ given: string; expect: RegExp[] }> = [
@@ -48,6 +80,10 @@ describe('a configuration file', () => {
     {
       given: `${MINIMAL}tftp:\n  port: 69\n  rooot: /x\n`,
       expect: [/^f:5: tftp\.rooot: there is no such key; .*root, port/],
+    },
+    {
+      given: `${MINIMAL}http: { port: 0 }\n`,
+      expect: [/^f:3: http\.port: write a port from 1 to 65535, or "off"/],
     },
     { given: '', expect: [/^f:1: interfaces: name the interfaces to serve/] },
     { given: 'interfaces: {}\n', expect: [/^f:1: interfaces: name at least one interface/] },
@@ -70,6 +106,20 @@ describe('a configuration file', () => {
       given: `${MINIMAL}api:\n  listen: 0.0.0.0:80\n`,
       expect: [/^f:4: api\.listen: write "off" or a loopback address/],
     },
+    {
+      given: 'interfaces:\n  eth0:\n    romDelay: 9s\n',
+      expect: [/^f:3: interfaces\.eth0\.romDelay: write the seconds/],
+    },
+    {
+      given: 'interfaces:\n  eth0:\n    relayed: [{ subnet: 10.1.2.0 }]\n',
+      expect: [/^f:3: interfaces\.eth0\.relayed\.0\.subnet: "10\.1\.2\.0" is not a subnet; write it as/],
+    },
+    {
+      given:
+        'interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.9-10.0.0.19\n    relayed: [{ subnet: 10.1.2.0/24 }]\n',
+      expect: [/^f:5: interfaces\.eth0\.relayed\.0: "dhcp: full" needs "pool: FIRST-LAST" and "router/],
+    },
+    { given: `${MINIMAL}nodes:\n  ouis: { b8-27: pi3 }\n`, expect: [/^f:4: nodes\.ouis.*88:a2:9e/] },
     { given: `${MINIMAL}paths:\n  state: here\n`, expect: [/^f:4: paths\.state: write an absolute path/] },
     {
       given: 'interfaces:\n  eth0:\n    dhcp: on\n    dns: [1.2.3]\nnfs:\n  server: samba\n',

@@ -116,5 +116,6 @@ const CASES: ReadonlyArray<{ name: string; given: DhcpMessage; expect: unknown }
 ];
 
 for (const { name, given, expect } of CASES) {
-  test(`${name} is ${JSON.stringify(expect)}`, () => assert.deepEqual(classify(given), expect as Client));
+  test(`${name} is ${JSON.stringify(expect)} (checklist 4)`, () =>
+    assert.deepEqual(classify(given), expect as Client));
 }

@@ -114,7 +114,7 @@ test('the sighting of a 3B ROM has no serial', () => {
   assert.deepEqual(sighting, { mac: ROM3.mac, interface: 'rack0', at: NOW, machine: 'Pi 3 (boot ROM)' });
 });
 
-test('two Pi 3 with the one transaction id they all use get two addresses', () => {
+test('two Pi 3 with the one transaction id they all use get two addresses (checklist 2)', () => {
   const leases = new MemoryLeases();
   const offered = [ROM3, { ...ROM3, mac: 'b8:27:eb:00:00:01' }].map((firmware) => {
     const message = { ...from(ROM3), chaddr: mac(firmware.mac) };

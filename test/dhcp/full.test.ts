@@ -23,7 +23,7 @@ const codes = (options: ReadonlyMap<number, Uint8Array>) => [...options.keys()];
 const LEASE_AND_NETWORK = [53, 54, 51, 58, 59, 1, 28, 3, 6];
 const BOOT = [60, 66, 97, 43];
 
-test('the OFFER to a known Pi 4, byte by byte', () => {
+test('the OFFER to a known Pi 4, byte by byte (checklist 9, 12, 13)', () => {
   const world = { nodes: [node(PI4, { name: 'web-1', ip: ip('192.168.172.21') })] };
   const reply = replyOf(ask(world, from(PI4)));
   const expected = hex(`
@@ -62,14 +62,14 @@ for (const firmware of FIRMWARES) {
   });
 }
 
-test('only the reply to a 3B mask ROM is delayed', () => {
+test('only the reply to a 3B mask ROM is delayed (checklist 19)', () => {
   const delays = FIRMWARES.map(
     (firmware) => replyOf(ask({ nodes: [node(firmware)] }, from(firmware))).delayMs,
   );
   assert.deepEqual(delays, [1000, 0, 0, 0]);
 });
 
-test('a Pi that boots holds its offer for a boot, a laptop for a minute', () => {
+test('a Pi that boots holds its offer for a boot, a laptop for a minute (checklist 20)', () => {
   const put = (decision: ReturnType<typeof ask>) => replyOf(decision).leaseChanges[0];
   const pi = put(ask({ nodes: [node(PI4)] }, from(PI4)));
   assert.ok(pi?.kind === 'put');
@@ -103,10 +103,10 @@ test('a Pi that boots holds its offer for a boot, a laptop for a minute', () => 
 test('a DISCOVER never shortens or weakens the lease its sender has', () => {
   const bound = lease('192.168.172.103', PI4.mac, { serial: serial(PI4.serial) });
   const reply = replyOf(ask({ leases: [bound] }, plain('discover', { chaddr: mac(PI4.mac) })));
-  assert.deepEqual(reply.leaseChanges, [{ kind: 'put', lease: bound }]);
+  assert.deepEqual(reply.leaseChanges, [{ kind: 'put', lease: bound, volatile: true }]);
 });
 
-test('firmware, kernel and system of one Pi get one address, whatever option 61 says', () => {
+test('firmware, kernel and system of one Pi get one address, whatever option 61 says (checklist 21)', () => {
   const kernel = plain('discover', { chaddr: mac(PI4.mac) }, [
     [OPTION.clientIdentifier, hex('ff 01020304 0001 aabb')],
   ]);
@@ -138,7 +138,7 @@ for (const { name, vendorClass } of NOT_PIS) {
   test(`${name}: an address, and never the Pi's menu`, () => {
     const message = plain('discover', {}, [[OPTION.vendorClass, textBytes(vendorClass)]]);
     const world = { nodes: [node(PI4)], policy: { unknown: 'serve', defaultImage: 'web' } } as const;
-    assert.deepEqual(codes(replyOf(ask(world, message)).message.options), LEASE_AND_NETWORK);
+    assert.deepEqual(codes(replyOf(ask(world, message)).message.options), [...LEASE_AND_NETWORK, 12]);
     assert.equal(ask({ policy: { unknown: 'ignore' } }, message).kind, 'ignore');
   });
 }
@@ -149,7 +149,7 @@ test('a client that does not ask to boot gets an address, whatever is said of un
   }
 });
 
-test('through a relay of our subnet: back to the relay, option 82 last', () => {
+test('through a relay of our subnet: back to the relay, option 82 last (checklist 8)', () => {
   const relayed = plain('discover', { giaddr: ip('192.168.172.2'), hops: 1 }, [
     [82, hex('0101 07')],
     [61, hex('01')],

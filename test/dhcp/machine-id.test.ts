@@ -7,27 +7,27 @@ const CASES = [
   {
     name: 'Pi 4, "RPi4"',
     given: '00 52506934 1431d000 32b023c3 d80092e0',
-    expect: { kind: 'board', boardRevision: 0xd03114, serial: 'e09200d8' },
+    expect: { kind: 'board', boardRevision: 0xd03114, macTail: '32:b0:23:c3', serial: 'e09200d8' },
   },
   {
     name: 'Pi 4, "4iPR", October 2021',
     given: '00 34695052 1431d000 010902f7 3df0cd91',
-    expect: { kind: 'board', boardRevision: 0xd03114, serial: '91cdf03d' },
+    expect: { kind: 'board', boardRevision: 0xd03114, macTail: '01:09:02:f7', serial: '91cdf03d' },
   },
   {
     name: 'CM4, "4iPR"',
     given: '00 34695052 4131a000 01f8deb9 60000010',
-    expect: { kind: 'board', boardRevision: 0xa03141, serial: '10000060' },
+    expect: { kind: 'board', boardRevision: 0xa03141, macTail: '01:f8:de:b9', serial: '10000060' },
   },
   {
     name: 'Pi 5, "5iPR"',
     given: '00 35695052 7041c000 67102030 e19a98bd',
-    expect: { kind: 'board', boardRevision: 0xc04170, serial: 'bd989ae1' },
+    expect: { kind: 'board', boardRevision: 0xc04170, macTail: '67:10:20:30', serial: 'bd989ae1' },
   },
   {
     name: 'Pi 5, "RPi5"',
     given: '00 52506935 7041c000 67102030 e19a98bd',
-    expect: { kind: 'board', boardRevision: 0xc04170, serial: 'bd989ae1' },
+    expect: { kind: 'board', boardRevision: 0xc04170, macTail: '67:10:20:30', serial: 'bd989ae1' },
   },
   {
     name: 'EEPROM of 2020-03-04, no MAC',
@@ -61,5 +61,5 @@ const CASES = [
 ];
 
 for (const { name, given, expect } of CASES) {
-  test(name, () => assert.deepEqual(decodeMachineId(hex(given)), expect));
+  test(`${name} (checklist 3)`, () => assert.deepEqual(decodeMachineId(hex(given)), expect));
 }

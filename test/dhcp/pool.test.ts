@@ -257,3 +257,19 @@ test('300 clients that do as they please: no address has two holders, none that 
     { numRuns: 20 },
   );
 });
+
+test('a node takes an address back from a stranger who never came back, and not from another node', () => {
+  const nodes = [node(PI4, { mac: mac(PI4.mac) }), node(PI5, { mac: mac(PI5.mac) })];
+  const view = viewOf({ network: pool(A, A), nodes });
+  const given = (holder: string) => {
+    const leases = new MemoryLeases();
+    const hold = lease(A, holder, { state: 'offered', expiresAt: NOW + 60_000 });
+    leases.apply([{ kind: 'put', lease: hold, volatile: true }]);
+    return chooseAddress(
+      seeker({}, { mac: mac(PI4.mac), node: node(PI4), network: pool(A, A), view, leases }),
+      [],
+    );
+  };
+  assert.equal(given(LAPTOP), A);
+  assert.equal(given(PI5.mac), undefined);
+});

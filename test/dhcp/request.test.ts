@@ -88,6 +88,18 @@ const ROWS: ReadonlyArray<{ name: string; given: World; arrives: DhcpMessage; ex
     expect: 'ignore',
   },
   {
+    name: 'SELECTING us, its address in ciaddr instead of option 50',
+    given: { leases: [bound] },
+    arrives: plain('request', { ciaddr: ip(HELD) }, [server(SERVER)]),
+    expect: `ack ${HELD}`,
+  },
+  {
+    name: 'SELECTING us, another’s address in ciaddr',
+    given: { leases: [others] },
+    arrives: plain('request', { ciaddr: ip(HELD) }, [server(SERVER)]),
+    expect: 'nak',
+  },
+  {
     name: 'SELECTING us, the offered address, another reserved since',
     given: { nodes: [reserved], leases: [offered] },
     arrives: selecting(HELD),
@@ -255,7 +267,7 @@ test('a renewal is answered to the address that is renewed', () => {
   assert.equal(message.ciaddr, HELD);
 });
 
-test('the ACK to a Pi’s firmware says again where to boot from', () => {
+test('the ACK to a Pi’s firmware says again where to boot from (checklist 13)', () => {
   const request = from(PI4, 'request', [server(SERVER), wants(HELD)]);
   const { message } = replyOf(ask({ nodes: [node(PI4)] }, request));
   assert.deepEqual([...message.options.keys()], [53, 54, 51, 58, 59, 1, 28, 3, 6, 12, 60, 66, 97, 43]);
@@ -265,4 +277,12 @@ test('the ACK to a Pi’s firmware says again where to boot from', () => {
 test('a malformed option 54 is no other server', () => {
   const request = plain('request', {}, [[OPTION.serverIdentifier, hex('0a')], wants(HELD)]);
   assert.equal(told(ask({ leases: [bound] }, request)), `ack ${HELD}`);
+});
+
+test('an offer that was not taken costs no write to the disk', () => {
+  const decision = ask({ leases: [offered] }, selecting('10.0.0.3', '10.0.0.1'));
+  assert.ok(decision.kind === 'silent');
+  assert.deepEqual(decision.leaseChanges, [
+    { kind: 'put', lease: { ...offered, expiresAt: NOW }, volatile: true },
+  ]);
 });

@@ -3,35 +3,60 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { OPTION } from '../../src/dhcp/options.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
-import { type DhcpServerOptions, startDhcpServer } from '../../src/dhcp/server.ts';
+import { type DatagramSocket, type DhcpServerOptions, startDhcpServer } from '../../src/dhcp/server.ts';
+import { LeaseTable } from '../../src/fleet/leases.ts';
 import type { LeaseChange } from '../../src/model/lease.ts';
 import { silentLog } from '../../src/model/log.ts';
 import type { Sighting } from '../../src/model/sighting.ts';
-import { PI4, ROM3 } from './fixtures/discovers.ts';
-import { MemoryLeases, mac, node, plain, viewOf } from './fixtures/world.ts';
+import { Warnings } from '../../src/model/warnings.ts';
+import { type Ipv4, ipv4ToBytes } from '../../src/net/ipv4.ts';
+import { MemoryStore } from '../../src/store/memory-store.ts';
+import { PI4, ROM3, ROM3_PLUS } from './fixtures/discovers.ts';
+import { MemoryLeases, mac, node, plain, SERVER, viewOf } from './fixtures/world.ts';
+
+/** Called for each reply with its destination; throws where the network is to fail. */
+type Sent = (bytes: Uint8Array, port: number, address: string) => void;
+
+/** The server's socket, but what it sends goes to the client, as on a cable that has nobody else. */
+function towards(client: dgram.Socket, socket: dgram.Socket, sent: Sent = () => {}): DatagramSocket {
+  return {
+    on: (event: 'message' | 'error', listener: (...args: never[]) => void) =>
+      socket.on(event, listener as () => void),
+    send(bytes, port, address, onSent) {
+      try {
+        sent(bytes, port, address);
+      } catch (error) {
+        onSent(error as Error);
+        return;
+      }
+      if (port === 68) socket.send(bytes, client.address().port, '127.0.0.1', onSent);
+    },
+    close: (onClosed) => socket.close(onClosed),
+  };
+}
 
 /** A server on the loopback whose replies, meant for port 68, come to one client socket. */
-async function start(t: TestContext, more: Partial<DhcpServerOptions> = {}) {
+async function start(t: TestContext, more: Partial<DhcpServerOptions> & { sent?: Sent } = {}) {
   const [socket, client] = [dgram.createSocket('udp4'), dgram.createSocket('udp4')];
   socket.bind(0, '127.0.0.1');
   client.bind(0, '127.0.0.1');
   await Promise.all([once(socket, 'listening'), once(client, 'listening')]);
   const leases = new MemoryLeases();
-  const view = viewOf({ nodes: [node(PI4), node(ROM3)] });
+  const view = viewOf({ nodes: [node(PI4), node(ROM3), node(ROM3_PLUS)] });
   const lines: string[] = [];
   const write = (fields: object, message: string) =>
     void lines.push(`${'id' in fields ? fields.id : ''} ${message}`);
   const sightings: Sighting[] = [];
   const server = startDhcpServer({
-    sockets: [{ interface: 'rack0', port: 67, socket }],
+    sockets: [{ interface: 'rack0', port: 67, socket: towards(client, socket, more.sent) }],
     view: () => view,
     leases,
     commit: async (changes) => leases.apply(changes),
     onSighting: (sighting) => sightings.push(sighting),
     log: { ...silentLog, warn: write, error: write },
     now: Date.now,
-    send: async (from, bytes) => void from.send(bytes, client.address().port, '127.0.0.1'),
     ...more,
   });
   const replies: DhcpMessage[] = [];
@@ -126,13 +151,18 @@ test('5,000 datagrams of garbage cost nobody a reply and few lines', async (t) =
 
 test('what waits for a slow disk is bounded', async (t) => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const { send, counted, server } = await start(t, { commit: () => promise });
-  for (let sent = 1; sent <= 1040; sent++) {
-    send(PI4.bytes);
+  const leases = new MemoryLeases();
+  const commit = (changes: readonly LeaseChange[]) =>
+    changes.every((change) => change.kind === 'put' && change.volatile) ? undefined : promise;
+  const { send, counted, server, replied } = await start(t, { leases, commit });
+  for (let sent = 1; sent <= 4120; sent++) {
+    send(ROM3_PLUS.bytes);
     if (sent % 40 === 0) await counted('received', sent);
   }
+  send(laptop(1));
+  await replied(1); // which waits for no disk
   resolve();
-  assert.equal(server.counters().overload, 1040 - 1024);
+  assert.equal(server.counters().overload, 4120 - 4096);
 });
 
 test('no reply leaves before its lease is durable', async (t) => {
@@ -203,11 +233,12 @@ test('stopping drops a delayed reply and closes the sockets', async (t) => {
 test('errors of a socket and of sending are counted and told, and do not end the service', async (t) => {
   let isDown = true;
   const sent: Uint8Array[] = [];
-  const send = async (_socket: dgram.Socket, bytes: Uint8Array) => {
-    if (isDown) throw new Error('ENETDOWN');
-    sent.push(bytes);
-  };
-  const world = await start(t, { send });
+  const world = await start(t, {
+    sent: (bytes) => {
+      if (isDown) throw new Error('ENETDOWN');
+      sent.push(bytes);
+    },
+  });
   world.socket.emit('error', new Error('recvmsg ENETDOWN'));
   world.send(PI4.bytes);
   await world.counted('sendFailed', 1);
@@ -218,4 +249,121 @@ test('errors of a socket and of sending are counted and told, and do not end the
   world.send(PI4.bytes);
   await world.counted('offer', 1);
   assert.equal(sent.length, 1);
+});
+
+/** Has nothing on the disk before it is let go on. */
+class StuckStore extends MemoryStore {
+  readonly #stuck = Promise.withResolvers<number>();
+  override transact(): Promise<number> {
+    return this.#stuck.promise;
+  }
+  goOn(): void {
+    this.#stuck.resolve(1);
+  }
+}
+
+test('the offer to a client that asks again waits for no disk; an ACK, and the offer to a Pi 3, do', async (t) => {
+  const store = new StuckStore();
+  const leases = new LeaseTable(store);
+  const { send, replied, replies } = await start(t, { leases, commit: (changes) => leases.commit(changes) });
+  send(ROM3_PLUS.bytes);
+  send(laptop(1));
+  const [offer] = await replied(1);
+  assert.equal(offer?.xid, 1);
+  const requested = [OPTION.requestedIpAddress, ipv4ToBytes(offer?.yiaddr as Ipv4)] as const;
+  const server = [OPTION.serverIdentifier, ipv4ToBytes(SERVER)] as const;
+  const chaddr = mac('02:00:00:00:00:01');
+  send(encodeMessage(plain('request', { xid: 2, chaddr }, [requested, server])));
+  await sleep(100);
+  assert.equal(replies.length, 1);
+  store.goOn();
+  assert.deepEqual(new Set((await replied(3)).map(({ chaddr }) => chaddr)), new Set([chaddr, ROM3_PLUS.mac]));
+});
+
+test('a disk that refuses is an alarm until it takes a lease again', async (t) => {
+  let isFull = true;
+  const commit = async () => {
+    if (isFull) throw new Error('ENOSPC: no space left on device');
+  };
+  const warnings = new Warnings(silentLog, Date.now);
+  const { send, replied, counted } = await start(t, { commit, warnings });
+  for (const tries of [1, 2]) {
+    send(PI4.bytes);
+    await counted('commitFailed', tries);
+  }
+  assert.deepEqual(
+    warnings.all().map(({ id, text }) => `${id}: ${text}`),
+    [
+      'LEASES_NOT_STORED: leases cannot be stored, so clients are not answered: ENOSPC: no space left on device',
+    ],
+  );
+  isFull = false;
+  send(PI4.bytes);
+  await replied(1);
+  assert.deepEqual(warnings.all(), []);
+});
+
+test('right behind the offer to a Pi 3 goes a broadcast, and behind no other (checklist 25)', async (t) => {
+  const sent: string[] = [];
+  const pis: object[] = [];
+  const { send, replied } = await start(t, {
+    sent: (_bytes, port, address) => sent.push(`${address}:${port}`),
+    onPi3: (pi) => pis.push(pi),
+  });
+  send(PI4.bytes);
+  await replied(1);
+  assert.deepEqual(sent.splice(0), ['255.255.255.255:68']);
+  send(ROM3_PLUS.bytes);
+  await replied(2);
+  assert.deepEqual(sent.splice(0), ['255.255.255.255:68', '255.255.255.255:9']);
+  send(ROM3.bytes);
+  const reply = (await replied(3))[2];
+  assert.deepEqual(sent, ['255.255.255.255:68', '255.255.255.255:9']);
+  assert.deepEqual(pis[1], { interface: 'rack0', mac: ROM3.mac, address: reply?.yiaddr });
+});
+
+test('nobody is answered on an interface that is held back', async (t) => {
+  let isHeldBack = true;
+  const { send, counted, replied, leases } = await start(t, { isHeldBack: () => isHeldBack });
+  send(PI4.bytes);
+  await counted('heldBack', 1);
+  assert.deepEqual(leases.all(), []);
+  isHeldBack = false;
+  send(PI4.bytes);
+  await replied(1);
+});
+
+test('an address that another machine uses rests, and the client is offered the next one', async (t) => {
+  const asked: string[] = [];
+  const used = Promise.resolve(mac('02:00:00:00:00:99'));
+  const ask = ({ address }: { address: Ipv4 }) => {
+    asked.push(address);
+    return asked.length <= 2 ? used : undefined;
+  };
+  const { send, replied, leases, lines, counted } = await start(t, { probe: { ask } });
+  send(laptop(1));
+  const [reply] = await replied(1);
+  assert.equal(asked.length, 3);
+  assert.equal(reply?.yiaddr, asked[2]);
+  await counted('inUse', 2);
+  const states = asked.map((address) => leases.byAddress(address as Ipv4)?.state);
+  assert.deepEqual(states, ['declined', 'declined', 'offered']);
+  assert.equal(lines.filter((line) => line.startsWith('DHCP_ADDRESS_IN_USE')).length, 2);
+});
+
+test('while it is looked whether an address is in use, others are answered, and so is a Pi at once', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const asked: string[] = [];
+  const ask = ({ address }: { address: Ipv4 }) => (asked.push(address) === 1 ? promise : undefined);
+  const { send, replied } = await start(t, { probe: { ask } });
+  send(laptop(1));
+  send(laptop(2));
+  send(PI4.bytes);
+  const before = (await replied(2)).map(({ yiaddr }) => yiaddr);
+  resolve(undefined);
+  const after = (await replied(3)).map(({ yiaddr }) => yiaddr);
+  assert.equal(asked.length, 2, 'a Pi is not kept waiting');
+  assert.equal(new Set(after).size, 3);
+  assert.equal(after[2], asked[0]);
+  assert.ok(!before.includes(asked[0] as Ipv4));
 });

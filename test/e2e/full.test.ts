@@ -44,7 +44,7 @@ describe('a diskless Pi boots to a web page', { timeout: 60 * 60_000 }, () => {
     assert.equal(await one.run('systemctl is-active web-cluster-node.target'), 'active');
   });
 
-  it('knows each node by its own name and identity', async () => {
+  it('knows each node by its own name and identity (checklist 52)', async () => {
     assert.equal(await one.run('hostname'), 'one');
     assert.equal(await two.run('hostname'), 'two');
     const ids = await Promise.all([one.run('cat /etc/machine-id'), two.run('cat /etc/machine-id')]);

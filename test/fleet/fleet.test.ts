@@ -209,6 +209,29 @@ describe('the networks', () => {
     assert.equal(network?.address, '192.168.172.17');
   });
 
+  it('gives a network behind a relay our address and mode, and what it does not say itself', () => {
+    const yaml = [
+      'interfaces:',
+      '  eth0:',
+      '    dhcp: full',
+      '    pool: 192.168.172.100-192.168.172.109',
+      '    dns: [9.9.9.9]',
+      '    relayed: [{ subnet: 10.1.2.0/24, pool: 10.1.2.100-10.1.2.109, router: 10.1.2.1, lease: 10m }]',
+    ].join('\n');
+    const [far] = resolve(yaml).get('eth0')?.relayed ?? [];
+    assert.deepEqual(far, {
+      interface: 'eth0',
+      address: '192.168.172.17',
+      subnet: { network: '10.1.2.0', prefix: 24 },
+      mtu: far?.mtu,
+      dhcp: 'full',
+      dns: ['9.9.9.9'],
+      leaseSeconds: 600,
+      pool: { first: '10.1.2.100', last: '10.1.2.109' },
+      router: '10.1.2.1',
+    });
+  });
+
   const wrong: Record<string, RegExp> = {
     'interfaces:\n  eth9: {}\n': /interface "eth9" is missing.*Interfaces with an address: eth0/,
     'interfaces:\n  eth0:\n    dhcp: full\n    pool: 10.0.0.1-10.0.0.9\n':
@@ -216,6 +239,12 @@ describe('the networks', () => {
     'interfaces:\n  eth0:\n    dhcp: full\n    pool: 192.168.172.9-192.168.173.9\n':
       /192\.168\.173\.9 is outside/,
     'interfaces:\n  eth0:\n    router: 10.0.0.1\n': /router 10\.0\.0\.1 is outside/,
+    'interfaces:\n  eth0:\n    relayed: [{ subnet: 192.168.0.0/16 }]\n':
+      /relayed subnet 192\.168\.0\.0\/16 and 192\.168\.172\.0\/24 have addresses in common/,
+    'interfaces:\n  eth0:\n    relayed: [{ subnet: 10.1.0.0/16 }, { subnet: 10.1.2.0/24 }]\n':
+      /relayed subnet 10\.1\.2\.0\/24 and 10\.1\.0\.0\/16 .*interfaces\.eth0\.relayed\[1\]/,
+    'interfaces:\n  eth0:\n    relayed: [{ subnet: 10.1.2.0/24, router: 10.1.3.1 }]\n':
+      /router 10\.1\.3\.1 is outside.*interfaces\.eth0\.relayed\[0\]\.router/,
   };
   for (const [yaml, reason] of Object.entries(wrong)) {
     it(`refuses ${reason.source}`, () => assert.throws(() => resolve(yaml), reason));

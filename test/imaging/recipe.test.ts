@@ -44,6 +44,11 @@ const mistakes: readonly { given: string; change: [from: string | RegExp, to: st
     expect: /^image\.yaml:4: base\.arch: only arm64/,
   },
   {
+    given: 'a loader nobody knows',
+    change: ['  config:', '  loaders: [grub]\n  config:'],
+    expect: /^image\.yaml:18: boot\.loaders\.0: the loaders are ipxe, u-boot/,
+  },
+  {
     given: 'a package name that cannot be one',
     change: ['  - zstd', '  - Zstd Tools'],
     expect: /^image\.yaml:11: packages\.3: a Debian package name has lower-case/,

@@ -40,7 +40,7 @@ describe('seal', () => {
     assert.equal(await readFile(join(sealed.folder, 'build.log'), 'utf8'), 'all went well\n');
   });
 
-  it('leaves everything readable for servers that are not root', async (t) => {
+  it('leaves everything readable for servers that are not root (checklist 54)', async (t) => {
     const { folder } = await seal(await builtFiles(t));
     for (const path of ['root.squashfs', 'manifest.json', 'build.log', 'boot/kernel8.img']) {
       assert.equal((await stat(join(folder, path))).mode & 0o777, 0o644, path);

@@ -20,7 +20,7 @@ function view(networks: readonly string[], published: readonly string[]): BootVi
   } as unknown as BootView;
 }
 
-test('exports every published root read-only and the web content as S1-6 says', () => {
+test('exports every published root read-only and the web content as S1-6 says (checklist 56)', () => {
   assert.deepEqual(desiredExports(view(['192.168.172.17/24'], ['web-0123456789ab'])), [
     {
       path: '/exports/images/web-0123456789ab',
@@ -40,6 +40,13 @@ test('exports every published root read-only and the web content as S1-6 says', 
       options: ['rw', 'sync', 'nohide', 'no_root_squash', 'subtree_check'],
     },
   ]);
+});
+
+test('exports to the subnets behind relays, too', () => {
+  const relayed = [network('10.1.2.0/24')];
+  const networks = new Map([['eth0', { ...network('192.168.172.17/24'), relayed }]]);
+  const [www] = desiredExports({ ...view([], []), networks });
+  assert.deepEqual(www?.clients, ['10.1.2.0/24', '192.168.172.0/24']);
 });
 
 const cases: ReadonlyArray<{

@@ -64,7 +64,7 @@ for (const version of [3, 4] as const) {
   });
 }
 
-test('the web content is made as S1-5 says and can be written; a sealed root cannot', () => {
+test('the web content is made as S1-5 says and can be written; a sealed root cannot (checklist 56)', () => {
   assert.ok(existsSync(`${rack.www.path}/cgi-bin`));
   const upload = `${rack.folder}/upload`;
   writeFileSync(upload, 'written by a node\n');

@@ -13,7 +13,7 @@ export const REPOSITORY = resolve(import.meta.dirname, '../..');
 export const NETBOOT = join(REPOSITORY, 'scripts/netboot');
 
 /** Sealed generations outlive a test run: a cold build takes many minutes. Empty, the tests build it. */
-const GENERATIONS = process.env.NETBOOT_TEST_GENERATIONS ?? '/var/cache/netboot/generations';
+export const GENERATIONS = process.env.NETBOOT_TEST_GENERATIONS ?? '/var/cache/netboot/generations';
 
 export interface ApplianceOptions {
   /** `nfs.server`; `auto` unless told. */
@@ -22,6 +22,8 @@ export interface ApplianceOptions {
   readonly generations?: string;
   /** Further lines of the configuration, in YAML: `nodes: { unknown: ignore }`. */
   readonly settings?: readonly string[];
+  /** The least that is written to the log; `debug` unless told. */
+  readonly log?: 'debug' | 'info' | 'warn';
 }
 
 /** Calls `attempt` until it succeeds. @throws its last error when the time is over. */
@@ -50,9 +52,11 @@ export class Appliance {
   readonly rack: string;
   readonly folder: string;
   readonly configFile: string;
+  readonly #logLevel: string;
   #service: ChildProcess | undefined;
 
-  private constructor(rack: string, folder: string) {
+  private constructor(rack: string, folder: string, logLevel: string) {
+    this.#logLevel = logLevel;
     this.rack = rack;
     this.folder = folder;
     this.configFile = join(folder, 'netboot.yaml');
@@ -64,10 +68,10 @@ export class Appliance {
   static async make(
     name: string,
     interfaceSettings: string,
-    { nfs = 'auto', generations, settings = [] }: ApplianceOptions = {},
+    { nfs = 'auto', generations, settings = [], log = 'debug' }: ApplianceOptions = {},
   ): Promise<Appliance> {
     const folder = await mkdtemp(join(tmpdir(), `netboot-${name}-`));
-    const appliance = new Appliance(`${name}-${process.pid}`, folder);
+    const appliance = new Appliance(`${name}-${process.pid}`, folder, log);
     const generationsFolder = generations === undefined ? GENERATIONS : join(folder, generations);
     const config = [
       `interfaces: { br0: { ${interfaceSettings} } }`,
@@ -105,22 +109,24 @@ export class Appliance {
   }
 
   /**
-   * Starts the service and waits until it answers.
+   * Starts the service and waits until it answers, clients of DHCP as well.
+   * @param args behind `netboot serve`.
    * @param prelude shell commands before it, in the mount namespace that is its alone.
    */
-  async start({ prelude = '' } = {}): Promise<void> {
-    const service = this.launch({ prelude });
+  async start({ prelude = '', args = [] as readonly string[] } = {}): Promise<void> {
+    const service = this.launch({ prelude, args });
     await eventually(30_000, async () => {
       if (service.exitCode !== null)
         throw new Error(`the service ended with ${service.exitCode}:\n${await this.log()}`);
-      await this.netboot('status');
+      const status = await this.netboot('status');
+      if (status.includes('looking for other servers')) throw new Error('DHCP is not served yet');
     });
   }
 
   /** Starts the service and does not wait for it. */
-  launch({ prelude = '' } = {}): ChildProcess {
-    const argv = this.#argv(prelude, ['--config', this.configFile, 'serve']);
-    const env = { ...process.env, NETBOOT_LOG: 'debug' };
+  launch({ prelude = '', args = [] as readonly string[] } = {}): ChildProcess {
+    const argv = this.#argv(prelude, ['--config', this.configFile, 'serve', ...args]);
+    const env = { ...process.env, NETBOOT_LOG: this.#logLevel };
     const service = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const log = createWriteStream(this.logFile, { flags: 'a' });
     service.stdout.pipe(log, { end: false });

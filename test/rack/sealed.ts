@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
@@ -26,6 +26,12 @@ function kernel(): Buffer {
   return image;
 }
 
+/** Bytes that repeat nowhere and are the same every time: a block in a wrong place does not go unseen. */
+export function noise(name: string, size: number): Buffer {
+  const key = createHash('md5').update(name).digest();
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(size));
+}
+
 const fileOf = (bytes: Buffer) => ({
   size: bytes.length,
   sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -34,13 +40,19 @@ const fileOf = (bytes: Buffer) => ({
 /**
  * Seals a small generation of its own: a real squashfs with one file in it and a boot tree every firmware can read,
  * but no system that would boot. It stands in where the way to the kernel matters and not what comes after it.
+ * @param sizes of boot files that are to be larger, in bytes; they are noise.
  * @returns its id, to be published.
  */
-export async function sealGeneration(generationsFolder: string, image = 'web'): Promise<string> {
+export async function sealGeneration(
+  generationsFolder: string,
+  image = 'web',
+  sizes: Readonly<Record<string, number>> = {},
+): Promise<string> {
   const work = join(generationsFolder, `.sealing-${process.pid}`);
   const boot = new Map<string, Buffer>([
     ...FIRMWARE_FILES.map((name) => [name, Buffer.from(`the bytes of ${name}\n`.repeat(100))] as const),
     ['kernel8.img', kernel()],
+    ...Object.entries(sizes).map(([name, size]) => [name, noise(name, size)] as const),
   ]);
   for (const [name, bytes] of boot) {
     const file = join(work, 'boot', name);

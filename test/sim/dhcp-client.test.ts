@@ -48,7 +48,7 @@ async function exchange(personality: DhcpPersonality, answer: Answer, timeScale 
   try {
     const lease = await obtainLease(personality, {
       broadcast: (bytes) => client.send(bytes, serverPort, SERVER),
-      inbox: new Inbox(client),
+      inbox: Inbox.of(client),
       report: (event) => events.push(event),
       timeScale,
     });

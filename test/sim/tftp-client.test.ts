@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import type { Ipv4 } from '../../src/net/ipv4.ts';
 import { parseSerial } from '../../src/net/serial.ts';
 import { boardOf } from '../../src/sim/board.ts';
-import { Inbox } from '../../src/sim/inbox.ts';
-import { type Fetched, fetchFile, type TftpDialect } from '../../src/sim/tftp-client.ts';
+import { CollectedBlocks, type Fetched, type TftpDialect, TftpFetch } from '../../src/sim/tftp-client.ts';
 import { eepromDialect, legacyDialect, ROM } from '../../src/sim/tftp-dialects.ts';
 import { decodePacket, encodePacket, type TftpPacket } from '../../src/tftp/packet.ts';
 
@@ -42,11 +40,12 @@ async function exchange({ dialect, purpose = 'read', answer, timeScale = 0.02 }:
     for (const reply of replies) if (reply) server.send(encodePacket(reply), port, '127.0.0.1');
   });
   const serverPort = server.address().port;
-  const fetched: Fetched = await fetchFile('file', dialect, purpose, {
-    send: (bytes) => client.send(bytes, serverPort, '127.0.0.1'),
-    inbox: new Inbox(client),
-    server: '127.0.0.1' as Ipv4,
-    timeScale,
+  const fetched = await new Promise<Fetched>((done) => {
+    const send = (bytes: Uint8Array) => client.send(Buffer.from(bytes), serverPort, '127.0.0.1');
+    const sink = () => new CollectedBlocks();
+    const fetch = new TftpFetch({ path: 'file', dialect, purpose, timeScale, send, sink, done });
+    client.on('message', (bytes, { port }) => fetch.hear(bytes, 0, bytes.length, port));
+    fetch.start();
   });
   await new Promise((resolve) => setTimeout(resolve, 20)); // the last ACK is still on its way
   client.close();
@@ -131,6 +130,56 @@ test('silence: the RRQ is sent again every 2 s until the file’s time is up', a
   const { fetched, heard } = await exchange({ dialect: PI4, answer: () => undefined, timeScale: 0.01 });
   assert.deepEqual(fetched, { kind: 'silent', size: 0, answer: 'no answer in 30 s' });
   assert.ok(heard.length >= 10 && heard.length <= 16, `${heard.length} RRQs`);
+});
+
+test('an OACK that comes again is acknowledged again: that ACK was lost', async () => {
+  const again = oack({ tsize: '5', blksize: '1468' });
+  const answer: Answer = (_, nth) => [[again], [again], [data(1, 5)]][nth - 1];
+  const { fetched, heard } = await exchange({ dialect: PI4, answer, timeScale: 1 });
+  assert.equal(fetched.kind, 'read');
+  assert.deepEqual(
+    heard.slice(1).map((packet) => packet.kind === 'ack' && packet.block),
+    [0, 0, 1],
+  );
+});
+
+test('a Pi 3 is patient as long as something comes, a Pi 4 gives a file its time and no more', async () => {
+  // 20 blocks, 15 ms apart: 300 ms, where 5 s are 100 ms and 30 s are 150 ms.
+  for (const { dialect, timeScale, expect } of [
+    { dialect: ROM, timeScale: 0.02, expect: 'read' },
+    { dialect: PI4, timeScale: 0.005, expect: 'silent' },
+  ] as const) {
+    const fetched = await new Promise<Fetched>((done) => {
+      const fetch = new TftpFetch({
+        ...{ path: 'file', dialect, purpose: 'read', timeScale, done },
+        send: (bytes) => {
+          const packet = decodePacket(bytes);
+          if (packet.kind === 'rrq') setTimeout(answer, 1, 1);
+          if (packet.kind === 'ack' && packet.block < 20) setTimeout(answer, 15, packet.block + 1);
+        },
+        sink: () => new CollectedBlocks(),
+      });
+      const answer = (block: number) => {
+        const bytes = encodePacket(data(block, block < 20 ? 512 : 7));
+        fetch.hear(bytes, 0, bytes.length, 1234);
+      };
+      fetch.start();
+    });
+    assert.equal(fetched.kind, expect, dialect.stage);
+    if (fetched.kind === 'silent') assert.match(fetched.answer, /not finished after 30 s, \d+ bytes came/);
+    if (fetched.kind === 'read') assert.equal(fetched.bytes.length, 19 * 512 + 7);
+  }
+});
+
+test('blocks that are neither the next nor the last one are passed over', async () => {
+  const answer: Answer = (packet) => {
+    if (packet.kind === 'rrq') return [data(3, 512), data(1, 512)];
+    return packet.kind === 'ack' && packet.block === 1
+      ? [data(65_535, 512), data(0, 512), data(2, 9)]
+      : undefined;
+  };
+  const { fetched } = await exchange({ dialect: ROM, answer, timeScale: 1 });
+  assert.equal(fetched.kind === 'read' && fetched.bytes.length, 521);
 });
 
 const faults: (Exchange & { name: string; expect: RegExp; kind?: Fetched['kind'] })[] = [

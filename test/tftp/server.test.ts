@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenBootFile } from '../../src/model/boot-file.ts';
 import { silentLog } from '../../src/model/log.ts';
 import { fetchFile, type Loopback, memoryFile, rrq, ScriptedClient, serveLoopback } from './loopback.ts';
-
-/** Bytes that differ from block to block, the same in every run. */
-function noise(length: number): Buffer {
-  const chunks: Buffer[] = [];
-  for (let count = 0; count * 32 < length; count += 1) {
-    chunks.push(createHash('sha256').update(String(count)).digest());
-  }
-  return Buffer.concat(chunks).subarray(0, length);
-}
+import { noise } from './noise.ts';
 
 const kernel = noise(300_000);
 let opened = 0;
@@ -99,9 +90,12 @@ test('a probe that is terminated early is a normal end and is not sent anything 
 
 test('duplicate ACKs are not answered; a lost block comes again (checklist 37, 38)', async () => {
   await withClient(async (client, port) => {
-    client.send(port, rrq('kernel'));
+    // Its timeout is kept, so that nothing is repeated for another reason.
+    client.send(port, rrq('kernel', { timeout: '1' }));
     const first = await client.next();
-    assert.ok(first?.kind === 'data');
+    assert.ok(first?.kind === 'oack');
+    client.send(first.port, { kind: 'ack', block: 0 });
+    assert.equal((await client.next())?.kind, 'data');
     client.send(first.port, { kind: 'ack', block: 1 });
     const second = await client.next();
     assert.ok(second?.kind === 'data' && second.block === 2);
@@ -238,7 +232,9 @@ test('50 clients at once each get the whole file (checklist 35)', async () => {
   await sleep(20);
   const now = loopback.server.counters();
   assert.equal(now.completed - before.completed, 50);
-  assert.equal(now.bytes - before.bytes, 50 * kernel.length);
+  // A client of a busy test may be slow enough for a repetition.
+  const bytes = now.bytes - before.bytes;
+  assert.ok(bytes >= 50 * kernel.length && bytes < 51 * kernel.length, `${bytes} bytes`);
 });
 
 test('beyond a limit nothing is answered, and the request that comes again is served when there is room', async () => {
@@ -253,6 +249,7 @@ test('beyond a limit nothing is answered, and the request that comes again is se
   }
   const second = await one.next();
   assert.equal((await two.next())?.kind, 'data');
+  await sleep(50); // the engine tells that they answered
   for (let tries = 0; tries < 3; tries += 1) {
     three.send(limited.port, rrq('kernel'));
     assert.equal(await three.next(100), undefined, 'silence');
@@ -285,7 +282,8 @@ test('a flood of requests that nobody acknowledges keeps no client out, nor ends
   }
   assert.deepEqual(await fetchFile(limited.port, 'kernel'), kernel);
   running.send(first?.port ?? 0, { kind: 'ack', block: 2 });
-  const third = await running.next();
+  let third = await running.next();
+  while (third?.kind === 'data' && third.block === 2) third = await running.next(); // repeated meanwhile
   assert.deepEqual(third?.kind === 'data' && third.block, 3);
   assert.equal(limited.server.counters().busy, 0);
   assert.ok(limited.server.transfers() <= 4);

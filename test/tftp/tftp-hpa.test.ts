@@ -65,7 +65,7 @@ test('tftp-hpa cannot write', options, async () => {
   await assert.rejects(stat(path.join(folder, 'stolen')));
 });
 
-test('20 MB from the disk in blocks of 1468 bytes, in far less than the 30 s a Pi waits', async () => {
+test('20 MB from the disk in blocks of 1468 bytes, in far less than the 30 s a Pi waits (checklist 46)', async () => {
   const started = performance.now();
   const fetched = await fetchFile(loopback.port, 'kernel');
   const seconds = (performance.now() - started) / 1000;

@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Terms } from '../../src/tftp/negotiate.ts';
-import {
-  start,
-  step,
-  type TransferEffect,
-  type TransferEvent,
-  type TransferState,
-  wireBlock,
-} from '../../src/tftp/transfer.ts';
+import { type Outcome, outcome, Transfer, wireBlock } from '../../src/tftp/transfer.ts';
 
 const plainTerms: Terms = { blockSize: 512, windowSize: 1, timeoutMs: 1000 };
 const withOptions: Terms = { ...plainTerms, accepted: new Map([['tsize', '1']]) };
+const windowed: Terms = { ...withOptions, windowSize: 4 };
 
-/** One line per event; `→` what it leads to. */
+/** One line per event; `→` what it leads to. `10 ms, ack 1`: the ACK comes 10 ms after the event before. */
 interface Scenario {
   size: number;
   terms?: Terms;
@@ -24,57 +18,57 @@ const scenarios: Record<string, Scenario> = {
   'a file without options starts with DATA 1': {
     size: 600,
     play: `
-      rrq     → data 1, timer 1000
-      ack 1   → data 2, timer 1000
-      ack 2   → completed`,
+      rrq          → data 1, timer 1000
+      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 2  → completed`,
   },
   'options are acknowledged first': {
     size: 600,
     terms: withOptions,
     play: `
-      rrq     → oack, timer 1000
-      ack 0   → data 1, timer 1000
-      ack 1   → data 2, timer 1000
-      ack 2   → completed`,
+      rrq          → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 40
+      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 2  → completed`,
   },
-  'a multiple of the block size ends in an empty block': {
+  'a multiple of the block size ends in an empty block (checklist 38)': {
     size: 1024,
     play: `
-      rrq     → data 1, timer 1000
-      ack 1   → data 2, timer 1000
-      ack 2   → data 3, timer 1000
-      ack 3   → completed`,
+      rrq          → data 1, timer 1000
+      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 2  → data 3, timer 40
+      1 ms, ack 3  → completed`,
   },
   'an empty file is one empty block': {
     size: 0,
     play: `
-      rrq     → data 1, timer 1000
-      ack 1   → completed`,
+      rrq          → data 1, timer 1000
+      1 ms, ack 1  → completed`,
   },
-  'duplicate, early and wild ACKs are not answered': {
+  'duplicate, early and wild ACKs are not answered (checklist 37)': {
     size: 2000,
     play: `
-      rrq       → data 1, timer 1000
-      ack 0     → -
-      ack 1     → data 2, timer 1000
-      ack 1     → -
-      ack 1     → -
-      ack 3     → -
-      ack 65535 → -
-      ack 2     → data 3, timer 1000`,
+      rrq          → data 1, timer 1000
+      ack 0        → -
+      1 ms, ack 1  → data 2, timer 40
+      ack 1        → -
+      30 ms, ack 1 → -
+      ack 3        → -
+      ack 65535    → -
+      1 ms, ack 2  → data 3, timer 40`,
   },
   'before the OACK is acknowledged nothing else counts': {
     size: 2000,
     terms: withOptions,
     play: `
-      rrq       → oack, timer 1000
-      ack 1     → -
-      ack 65535 → -
-      timeout   → oack, timer 2000
-      ack 0     → data 1, timer 1000
-      ack 0     → -`,
+      rrq         → oack, timer 1000
+      ack 1       → -
+      ack 65535   → -
+      timeout     → oack, timer 2000
+      1 ms, ack 0 → data 1, timer 1000
+      ack 0       → -`,
   },
-  'a silent client is tried five times more, ever more slowly, then told': {
+  'a silent client is tried five times more, ever more slowly, then it is gone (checklist 38)': {
     size: 600,
     play: `
       rrq     → data 1, timer 1000
@@ -83,66 +77,117 @@ const scenarios: Record<string, Scenario> = {
       timeout → data 1, timer 4000
       timeout → data 1, timer 4000
       timeout → data 1, timer 4000
-      timeout → failed (timeout): no answer to block 1, telling 0`,
+      timeout → gone`,
   },
-  'progress resets the patience': {
+  'a client that did answer is waited for 15 s, though the waits have become short': {
+    size: 4000,
+    play: `
+      rrq         → data 1, timer 1000
+      1 ms, ack 1 → data 2, timer 40
+      timeout     → data 2, timer 80
+      timeout     → data 2, timer 160
+      timeout     → data 2, timer 320
+      timeout     → data 2, timer 640
+      timeout     → data 2, timer 1280
+      timeout     → data 2, timer 2560
+      timeout     → data 2, timer 4000
+      timeout     → data 2, timer 4000
+      timeout     → data 2, timer 4000
+      timeout     → gone`,
+  },
+  'the very last ACK is waited for a few seconds only: it may be what got lost': {
+    size: 600,
+    play: `
+      rrq         → data 1, timer 1000
+      1 ms, ack 1 → data 2, timer 40
+      timeout     → data 2, timer 80
+      timeout     → data 2, timer 160
+      timeout     → data 2, timer 320
+      timeout     → data 2, timer 640
+      timeout     → data 2, timer 1280
+      timeout     → unconfirmed`,
+  },
+  'progress resets the patience; a repeated block says nothing about the round trip': {
     size: 2000,
     play: `
-      rrq     → data 1, timer 1000
-      timeout → data 1, timer 2000
-      ack 1   → data 2, timer 1000
-      timeout → data 2, timer 2000
-      timeout → data 2, timer 4000
-      ack 2   → data 3, timer 1000`,
+      rrq           → data 1, timer 1000
+      timeout       → data 1, timer 2000
+      1500 ms, ack 1 → data 2, timer 1000
+      timeout       → data 2, timer 2000
+      timeout       → data 2, timer 4000
+      1 ms, ack 2   → data 3, timer 1000
+      1 ms, ack 3   → data 4, timer 40
+      1 ms, ack 4   → completed`,
+  },
+  'the wait follows the round trip: at least eight of them': {
+    size: 5000,
+    play: `
+      rrq           → data 1, timer 1000
+      10 ms, ack 1  → data 2, timer 80
+      10 ms, ack 2  → data 3, timer 80
+      50 ms, ack 3  → data 4, timer 120
+      50 ms, ack 4  → data 5, timer 155
+      50 ms, ack 5  → data 6, timer 186`,
   },
   'a timeout the client asked for is kept': {
     size: 600,
-    terms: { ...withOptions, timeoutMs: 9000 },
+    terms: { ...withOptions, timeoutMs: 9000, isTimeoutAsked: true },
     play: `
-      rrq     → oack, timer 9000
-      timeout → oack, timer 9000
-      ack 0   → data 1, timer 9000`,
+      rrq         → oack, timer 9000
+      timeout     → oack, timer 9000
+      1 ms, ack 0 → data 1, timer 9000
+      1 ms, ack 1 → data 2, timer 9000`,
   },
-  'early terminate after the OACK is a normal end': {
+  'a timeout of one second that was asked for backs off from there': {
     size: 600,
-    terms: withOptions,
+    terms: { ...withOptions, isTimeoutAsked: true },
     play: `
-      rrq     → oack, timer 1000
-      error 0 → early-terminated`,
+      rrq         → oack, timer 1000
+      1 ms, ack 0 → data 1, timer 1000
+      timeout     → data 1, timer 2000`,
   },
-  'early terminate after DATA 1 too': {
-    size: 600,
+  'a window goes out at once, and the next one after its last ACK': {
+    size: 9 * 512,
+    terms: windowed,
     play: `
-      rrq     → data 1, timer 1000
-      error 0 → early-terminated`,
+      rrq         → oack, timer 1000
+      1 ms, ack 0 → data 1 2 3 4, timer 40
+      1 ms, ack 4 → data 5 6 7 8, timer 40
+      1 ms, ack 8 → data 9 10, timer 40
+      1 ms, ack 10 → completed`,
   },
-  'refused options end it quietly': {
-    size: 600,
-    terms: withOptions,
+  'an ACK inside the window tells of a gap: the next window begins there': {
+    size: 20 * 512,
+    terms: windowed,
     play: `
-      rrq     → oack, timer 1000
-      error 8 → early-terminated`,
+      rrq         → oack, timer 1000
+      1 ms, ack 0 → data 1 2 3 4, timer 40
+      1 ms, ack 2 → data 3 4 5 6, timer 40
+      1 ms, ack 2 → data 3 4 5 6, timer 40
+      1 ms, ack 2 → -
+      1 ms, ack 6 → data 7 8 9 10, timer 40`,
   },
-  'another error of the client is a failure and is not answered': {
-    size: 600,
+  'a lost first block: the ACK before the window asks for it once, then the timer does': {
+    size: 20 * 512,
+    terms: windowed,
     play: `
-      rrq     → data 1, timer 1000
-      error 3 → failed (client): the client sent error 3 "no"`,
+      rrq          → oack, timer 1000
+      10 ms, ack 0 → data 1 2 3 4, timer 80
+      10 ms, ack 4 → data 5 6 7 8, timer 80
+      1 ms, ack 4  → -
+      9 ms, ack 4  → data 5 6 7 8, timer 80
+      9 ms, ack 4  → -
+      timeout      → data 5 6 7 8, timer 160
+      9 ms, ack 8  → data 9 10 11 12, timer 80`,
   },
-  'no transfer is endless': {
-    size: 600,
+  'a window that nobody answers is sent again as a whole': {
+    size: 20 * 512,
+    terms: windowed,
     play: `
-      rrq     → data 1, timer 1000
-      expired → failed (timeout): the transfer took too long, telling 0`,
-  },
-  'the seam for RFC 7440: a window of blocks, a lost one sent again': {
-    size: 5 * 512,
-    terms: { ...plainTerms, windowSize: 4 },
-    play: `
-      rrq     → data 1, data 2, data 3, data 4, timer 1000
-      ack 2   → data 3, data 4, data 5, data 6, timer 1000
-      timeout → data 3, data 4, data 5, data 6, timer 2000
-      ack 6   → completed`,
+      rrq         → oack, timer 1000
+      1 ms, ack 0 → data 1 2 3 4, timer 40
+      timeout     → data 1 2 3 4, timer 80
+      1 ms, ack 4 → data 5 6 7 8, timer 40`,
   },
 };
 
@@ -152,62 +197,70 @@ for (const [name, { size, terms = plainTerms, play }] of Object.entries(scenario
       .trim()
       .split('\n')
       .map((line) => line.trim().replace(/\s+/g, ' '));
-    let state: TransferState | undefined;
+    const transfer = new Transfer(terms, size);
+    let now = 5000;
     const transcript = lines.map((line) => {
       const said = line.split(' → ')[0] as string;
-      const next = state ? step(state, eventOf(said)) : start(terms, size);
-      state = next.state;
-      return `${said} → ${next.effects.map(describe).join(', ') || '-'}`;
+      const [, wait = '0', event = ''] = /^(?:(\d+) ms, )?(.*)$/.exec(said) ?? [];
+      now += Number(wait);
+      if (event === 'timeout') now = transfer.deadline;
+      return `${said} → ${describe(transfer, happen(transfer, event, now), now)}`;
     });
     assert.deepEqual(transcript, lines);
   });
 }
 
-function eventOf(said: string): TransferEvent {
-  const [kind, number] = said.split(' ');
-  switch (kind) {
-    case 'ack':
-      return { kind: 'ack', block: Number(number) };
-    case 'error':
-      return { kind: 'error', code: Number(number), message: 'no' };
-    case 'timeout':
-    case 'expired':
-      return { kind };
-    default:
-      throw new Error(`the scenario says "${said}"`);
+function happen(transfer: Transfer, event: string, now: number): Outcome {
+  if (event === 'rrq') {
+    transfer.start(now);
+    return outcome.progress;
+  }
+  const step = event === 'timeout' ? transfer.expire(now) : transfer.acknowledge(Number(event.slice(4)), now);
+  if (step === outcome.progress || step === outcome.again) transfer.open(now, transfer.terms.windowSize);
+  return step;
+}
+
+function describe(transfer: Transfer, step: Outcome, now: number): string {
+  switch (step) {
+    case outcome.nothing:
+      return '-';
+    case outcome.completed:
+      return 'completed';
+    case outcome.unconfirmed:
+      return 'unconfirmed';
+    case outcome.gone:
+      return 'gone';
+    default: {
+      const blocks: number[] = [];
+      for (let block = transfer.first; block <= transfer.last; block += 1) blocks.push(wireBlock(block));
+      const sent = transfer.last === 0 ? 'oack' : `data ${blocks.join(' ')}`;
+      return `${sent}, timer ${Math.round(transfer.deadline - now)}`;
+    }
   }
 }
 
-function describe(effect: TransferEffect): string {
-  switch (effect.kind) {
-    case 'send-oack':
-      return 'oack';
-    case 'send-block':
-      return `data ${wireBlock(effect.block)}`;
-    case 'set-timer':
-      return `timer ${effect.ms}`;
-    case 'finish':
-      return effect.outcome;
-    case 'fail':
-      return `failed (${effect.cause}): ${effect.reason}${effect.tell ? `, telling ${effect.tell.code}` : ''}`;
+test('the block number goes from 65535 to 0 and on, without skipping a block of the file (checklist 39)', () => {
+  for (const windowSize of [1, 3, 64]) {
+    const transfer = new Transfer({ blockSize: 8, windowSize, timeoutMs: 1000 }, 8 * 140_000 + 3);
+    const onWire: number[] = [];
+    let step: Outcome = happen(transfer, 'rrq', 0);
+    for (let guard = 0; guard < 150_000 && step === outcome.progress; guard += 1) {
+      assert.equal(transfer.first, onWire.length + 1);
+      for (let block = transfer.first; block <= transfer.last; block += 1) onWire.push(wireBlock(block));
+      step = happen(transfer, `ack ${wireBlock(transfer.last)}`, guard);
+    }
+    assert.equal(step, outcome.completed);
+    assert.equal(onWire.length, 140_001);
+    assert.deepEqual(onWire.slice(65533, 65538), [65534, 65535, 0, 1, 2]);
   }
-}
+});
 
-test('the block number goes from 65535 to 0 and on, without skipping a block of the file', () => {
-  const terms: Terms = { blockSize: 8, windowSize: 1, timeoutMs: 1000 };
-  const size = 8 * 140_000 + 3;
-  let { state, effects } = start(terms, size);
-  const onWire: number[] = [];
-  let blocks = 0;
-  for (let guard = 0; guard < 150_000; guard += 1) {
-    const sent = effects.find((effect) => effect.kind === 'send-block');
-    if (!sent) break;
-    blocks += 1;
-    assert.equal(sent.block, blocks);
-    onWire.push(wireBlock(sent.block));
-    ({ state, effects } = step(state, { kind: 'ack', block: wireBlock(sent.block) }));
-  }
-  assert.deepEqual(effects, [{ kind: 'finish', outcome: 'completed' }]);
-  assert.equal(blocks, 140_001);
-  assert.deepEqual(onWire.slice(65533, 65538), [65534, 65535, 0, 1, 2]);
+test('the request again begins again, and what was on the way then is not believed about the round trip', () => {
+  const transfer = new Transfer(plainTerms, 5000);
+  transfer.start(0);
+  happen(transfer, 'ack 1', 1);
+  transfer.start(900);
+  assert.deepEqual([transfer.acked, transfer.first, transfer.last, transfer.deadline], [0, 1, 1, 1900]);
+  happen(transfer, 'ack 1', 901);
+  assert.equal(transfer.deadline, 901 + 1000);
 });
