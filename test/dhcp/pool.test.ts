@@ -105,8 +105,8 @@ const CASES: ReadonlyArray<{
   },
   {
     name: 'not the reservation of a node whose serial it tells with another MAC',
-    given: { network: TWO, nodes: [node(PI4, { ip: A, mac: PI4.mac })] },
-    seeker: { node: node(PI4, { ip: A, mac: PI4.mac }) },
+    given: { network: TWO, nodes: [node(PI4, { ip: A, mac: mac(PI4.mac) })] },
+    seeker: { node: node(PI4, { ip: A, mac: mac(PI4.mac) }) },
     wishes: [A],
     expect: B,
   },
