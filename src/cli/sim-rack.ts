@@ -129,13 +129,17 @@ async function printReport(report: FleetReport, isByNode: boolean): Promise<void
   }
   const [heading = [], ...rows] = sumRows(report);
   console.log(formatTable(heading, rows));
-  const { elapsedMs, framesIn, framesOut, overrun, cpuSeconds } = report.wire;
+  const { elapsedMs, framesIn, framesOut, overrun, longestPauseMs, cpuSeconds } = report.wire;
   const rate = Math.round((framesIn / elapsedMs) * 1000);
   console.log(
     `\n${(elapsedMs / 1000).toFixed(1)} s in all, ${framesIn} frames in (${rate}/s) and ${framesOut} out, ${cpuSeconds.toFixed(1)} CPU seconds for the fleet itself, seed ${report.seed}`,
   );
   if (overrun > 0)
     console.log(`${overrun} frames came faster than the fleet could take them: read nothing into the times`);
+  if (longestPauseMs > 1_000)
+    console.log(
+      `the fleet itself did not get to run for ${longestPauseMs} ms: this machine has too much to do`,
+    );
   if (report.sharedAddresses.length > 0)
     console.log(`given to more than one Pi: ${report.sharedAddresses.join(', ')}`);
   for (const line of failureLines(report)) console.log(line);

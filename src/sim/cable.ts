@@ -37,6 +37,8 @@ export class Cable {
   /** Frames in and out, faults not counted. */
   received = 0;
   sent = 0;
+  /** The longest time in which nothing was received because this process did not get to it. */
+  longestPauseMs = 0;
   readonly #socket: PacketSocket;
   readonly #seed: number;
   readonly #impairment: Impairment;
@@ -78,12 +80,16 @@ export class Cable {
   /** Carries frames until `isOver`. Between two batches, promises and timers have their turn. */
   async run(isOver: () => boolean): Promise<void> {
     const take = (frame: Buffer, length: number) => this.#take(frame, length);
+    let heardAt = performance.now();
     while (!isOver()) {
       this.#socket.flush();
       const wait = Math.min(LONGEST_WAIT_MS, this.#late.dueIn(performance.now()));
       this.#socket.wait(Math.ceil(wait));
       this.received += this.#socket.receive(take);
-      this.#late.deliver(performance.now());
+      const now = performance.now();
+      this.longestPauseMs = Math.max(this.longestPauseMs, now - heardAt);
+      heardAt = now;
+      this.#late.deliver(now);
       this.#socket.flush();
       await new Promise(setImmediate);
     }

@@ -55,6 +55,7 @@ say({
     framesIn: cable.received,
     framesOut: cable.sent,
     overrun: socket.statistics().dropped,
+    longestPauseMs: Math.round(cable.longestPauseMs),
     cpuSeconds: (user + system) / 1e6,
   },
 });

@@ -70,6 +70,8 @@ export interface FleetReport {
     readonly framesOut: number;
     /** Frames that came faster than this process took them: they spoil the result. */
     readonly overrun: number;
+    /** The longest time in which the fleet itself did not get to run: more than a second or two spoils the result, too. */
+    readonly longestPauseMs: number;
     /** CPU time of the fleet itself. */
     readonly cpuSeconds: number;
   };

@@ -211,12 +211,13 @@ export class TftpFetch {
   }
 
   /** Time since the last block counts for some firmware, and for some the whole file. */
-  #expireIn(milliseconds: number): void {
+  #expireIn(milliseconds: number, isLast = false): void {
     const { dialect, timeScale } = this.#options;
     this.#deadlineTimer = setTimeout(() => {
       const left = this.#heardAt + dialect.timeoutMs * timeScale - performance.now();
       if (left > 0) this.#expireIn(left);
-      else this.#end({ kind: 'silent', size: this.#received, answer: this.#describeSilence() });
+      else if (isLast) this.#end({ kind: 'silent', size: this.#received, answer: this.#describeSilence() });
+      else this.#expireIn(0, true); // what came while this process did not get to run is heard first
     }, milliseconds);
   }
 
