@@ -8,7 +8,7 @@ import { UdpReceiver, UdpSender } from './udp-batch.ts';
 const LARGEST = 4160;
 /** Datagrams of one system call, and system calls before timers and other sockets have their turn. */
 const BATCH = 64;
-const MOST_BATCHES = 8;
+const MOST_BATCHES = 4;
 
 type OnMessage = (bytes: Uint8Array, source: { address: string; port: number }) => void;
 type OnSent = (error: Error | null) => void;
@@ -24,6 +24,7 @@ export class BatchedSocket {
   readonly #sender: UdpSender;
   #onSent: OnSent[] = [];
   #isFlushing = false;
+  #hasDrained = false;
   #isOpen = true;
 
   /** @param descriptor of `socket`, which becomes this one's own. */
@@ -40,7 +41,7 @@ export class BatchedSocket {
     else
       this.#socket.on('message', (bytes, source) => {
         listener(bytes, source);
-        this.#drain(listener);
+        if (!this.#hasDrained) this.#drain(listener);
       });
     return this;
   }
@@ -74,7 +75,15 @@ export class BatchedSocket {
     });
   }
 
+  /**
+   * Once in a turn of the event loop: libuv reads on, datagram by datagram, for as long as there are any and 32 times at most,
+   * and if each of them drained the socket, a flood would keep timers and the disk's answers out for seconds.
+   */
   #drain(listener: OnMessage): void {
+    this.#hasDrained = true;
+    setImmediate(() => {
+      this.#hasDrained = false;
+    });
     for (let batch = 0; batch < MOST_BATCHES && this.#isOpen; batch++) {
       const count = this.#receiver.receive();
       for (let index = 0; index < count; index++) {

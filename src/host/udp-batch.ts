@@ -336,6 +336,7 @@ export class Poll {
   readonly #memory: WritableMemory;
   readonly #shorts: Uint16Array;
   readonly #count: number;
+  #events = 0;
 
   constructor(fds: readonly number[]) {
     this.#count = fds.length;
@@ -349,7 +350,10 @@ export class Poll {
 
   /** Returns how many are ready; 0 when the time is over. @param timeoutMs -1 waits for ever */
   wait(timeoutMs: number, events = POLLIN): number {
-    for (let i = 0; i < this.#count; i += 1) this.#shorts[i * 4 + 2] = events;
+    if (events !== this.#events) {
+      for (let i = 0; i < this.#count; i += 1) this.#shorts[i * 4 + 2] = events;
+      this.#events = events;
+    }
     return libc().poll(this.#memory.address, this.#count, timeoutMs);
   }
 

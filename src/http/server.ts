@@ -262,8 +262,11 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     servers.set(keyOf(listener), server);
   }
 
+  let isStopped = false;
+
   return {
     async listenAt(listeners) {
+      if (isStopped) return; // whoever follows the interfaces may come a moment late
       const wanted = new Map([...listeners].map((listener) => [keyOf(listener), listener]));
       for (const [key, server] of servers) {
         if (wanted.has(key)) continue;
@@ -273,10 +276,12 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
       const problems: unknown[] = [];
       for (const [key, listener] of wanted)
         if (!servers.has(key)) await open(listener).catch((error: unknown) => problems.push(error));
+      if (isStopped) for (const server of servers.values()) server.close();
       if (problems.length > 0) throw problems[0];
     },
     counters: () => ({ ...counters, running }),
     async stop() {
+      isStopped = true;
       const closed = [...servers.values()].map(
         (server) => new Promise<void>((resolve) => server.close(() => resolve())),
       );

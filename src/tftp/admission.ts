@@ -1,7 +1,15 @@
 /** Whoever wants a slot; `address` says whose it is. */
 export interface Applicant {
   readonly address: number;
+  /**
+   * Its client gives the file up after a fixed time, whatever has come by then (TFTP_FILE_TIMEOUT of a Pi 4 or 5). Others
+   * are content as long as something comes, and a block now and then is sent to whoever waits.
+   */
+  readonly isHurried?: boolean;
 }
+
+/** The part of the slots that those without hurry keep while there are some with. */
+const PATIENT_PART = 1 / 4;
 
 interface Client<T> {
   readonly waiting: Set<T>;
@@ -12,7 +20,7 @@ interface Client<T> {
  * Who may send at full speed. A rack that is switched on wants far more than a network carries; were it shared among
  * all, every file would take longer than the 30 s that a Pi waits for one, and nobody would come up. So a bounded
  * number runs at once, and the others wait for their turn: the oldest first, but the clients in turn, and no client has
- * a second slot while another one has none.
+ * a second slot while another one has none. Those in a hurry go first.
  */
 export class Admission<T extends Applicant> {
   readonly #slots: number;
@@ -21,6 +29,8 @@ export class Admission<T extends Applicant> {
   readonly #turns = new Set<number>();
   #running = 0;
   #waiting = 0;
+  #hurriedRunning = 0;
+  #hurriedWaiting = 0;
 
   constructor(slots: number) {
     this.#slots = slots;
@@ -40,20 +50,31 @@ export class Admission<T extends Applicant> {
     if (client.running.has(applicant) || client.waiting.has(applicant)) return;
     client.waiting.add(applicant);
     this.#waiting += 1;
+    if (applicant.isHurried) this.#hurriedWaiting += 1;
     this.#turns.add(applicant.address);
   }
 
   /** Gives a free slot to the next in turn, if there is one of each. */
   next(): T | undefined {
     if (this.#running >= this.#slots) return undefined;
+    if (this.#hurriedWaiting > 0) return this.#nextOf(true);
+    const isAlone = this.#hurriedRunning === 0;
+    return isAlone || this.#patientRunning < this.#patientSlots ? this.#nextOf(false) : undefined;
+  }
+
+  #nextOf(isHurried: boolean): T | undefined {
     for (const address of this.#turns) {
       const client = this.#client(address);
-      const [first] = client.waiting;
+      const first = firstOf(client.waiting, isHurried);
       if (first === undefined) continue;
       client.waiting.delete(first);
       this.#waiting -= 1;
       client.running.add(first);
       this.#running += 1;
+      if (isHurried) {
+        this.#hurriedWaiting -= 1;
+        this.#hurriedRunning += 1;
+      }
       this.#turns.delete(address);
       if (client.waiting.size > 0) this.#turns.add(address); // to the end of the line
       return first;
@@ -61,9 +82,22 @@ export class Admission<T extends Applicant> {
     return undefined;
   }
 
-  /** Who is to give up its slot for a client that has none: the newest of the client that has most, at least two more. */
+  get #patientRunning(): number {
+    return this.#running - this.#hurriedRunning;
+  }
+
+  get #patientSlots(): number {
+    return Math.max(1, Math.floor(this.#slots * PATIENT_PART));
+  }
+
+  /**
+   * Who is to give up its slot: one without hurry for one that has it, or, for a client that has none, the newest of the
+   * client that has most, at least two more.
+   */
   surplus(): T | undefined {
     if (this.#running < this.#slots) return undefined;
+    if (this.#hurriedWaiting > 0 && this.#patientRunning > this.#patientSlots)
+      return [...this.allRunning()].findLast((running) => !running.isHurried);
     const isStarved = [...this.#turns].some((address) => this.#client(address).running.size === 0);
     if (!isStarved) return undefined;
     let most: Client<T> | undefined;
@@ -77,8 +111,14 @@ export class Admission<T extends Applicant> {
   withdraw(applicant: T): void {
     const client = this.#clients.get(applicant.address);
     if (!client) return;
-    if (client.running.delete(applicant)) this.#running -= 1;
-    if (client.waiting.delete(applicant)) this.#waiting -= 1;
+    if (client.running.delete(applicant)) {
+      this.#running -= 1;
+      if (applicant.isHurried) this.#hurriedRunning -= 1;
+    }
+    if (client.waiting.delete(applicant)) {
+      this.#waiting -= 1;
+      if (applicant.isHurried) this.#hurriedWaiting -= 1;
+    }
     if (client.waiting.size === 0) this.#turns.delete(applicant.address);
     if (client.waiting.size + client.running.size === 0) this.#clients.delete(applicant.address);
   }
@@ -103,4 +143,9 @@ export class Admission<T extends Applicant> {
     }
     return client;
   }
+}
+
+function firstOf<T extends Applicant>(waiting: Iterable<T>, isHurried: boolean): T | undefined {
+  for (const applicant of waiting) if ((applicant.isHurried ?? false) === isHurried) return applicant;
+  return undefined;
 }

@@ -25,6 +25,8 @@ export interface EngineHandleOptions {
   readonly onDeath: (cause: Error) => void;
 }
 
+const STUCK_MS = 10_000;
+
 /** An engine as the service sees it: orders go in, reports come out. */
 export class EngineHandle {
   /** Transfers it has been given and has not told the end of. */
@@ -35,6 +37,7 @@ export class EngineHandle {
   readonly #orders = new Int32Array(new SharedArrayBuffer(4));
   readonly #exited: Promise<void>;
   #isStopping = false;
+  #beat = { value: 0, at: performance.now(), isTold: false };
 
   constructor(options: EngineHandleOptions) {
     this.#wake = options.openWake();
@@ -72,6 +75,16 @@ export class EngineHandle {
 
   gauge(name: keyof typeof gauge): number {
     return this.#gauges[gauge[name]] as number;
+  }
+
+  /** True once when its heart has stood still for {@link STUCK_MS}. */
+  isStuck(): boolean {
+    const now = performance.now();
+    const beat = this.gauge('heartbeat');
+    if (beat !== this.#beat.value) this.#beat = { value: beat, at: now, isTold: false };
+    if (this.#beat.isTold || now - this.#beat.at < STUCK_MS) return false;
+    this.#beat.isTold = true;
+    return true;
   }
 
   /** Ends every transfer without a word; resolves when the thread is gone. */

@@ -95,6 +95,14 @@ export class EnginePool {
     return this.#members.length;
   }
 
+  /** Tells of engines that hang, in a system call on a failing disk for one. To be called every few seconds. */
+  watch(): void {
+    for (const { handle } of this.#members) {
+      if (!handle.isStuck()) continue;
+      this.#options.log.error({ id: 'TFTP_ENGINE_STUCK' }, 'a TFTP engine has done nothing for 10 s');
+    }
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(

@@ -5,6 +5,7 @@ import type { Running } from './running.ts';
 
 /** Datagrams that came, many at a time; what it shows is valid until the next `receive`. */
 export interface DatagramReceiver {
+  readonly capacity: number;
   readonly stride: number;
   readonly bytes: Uint8Array;
   receive(): number;
@@ -54,6 +55,12 @@ export class EngineSocket {
   isReady = true;
   /** Until the kernel says that the interface cannot have windows cut into datagrams. */
   #canSegment = true;
+  #onRefused: OnRefused = () => {};
+  readonly #refuse: OnRefused = (tag, errno, segment) => {
+    // A window that could not be cut is one that got lost: from the next on every block goes by itself.
+    if (segment > 0 && errno !== EFAULT) this.#canSegment = false;
+    this.#onRefused(tag, errno, segment);
+  };
 
   constructor(fd: number, datagrams: ReturnType<OpenDatagrams>, transfers: number, seed: number) {
     this.fd = fd;
@@ -113,11 +120,8 @@ export class EngineSocket {
   }
 
   flush(onRefused: OnRefused): void {
-    this.sender.flush((tag, errno, segment) => {
-      // A window that could not be cut is one that got lost: from the next on every block goes by itself.
-      if (segment > 0 && errno !== EFAULT) this.#canSegment = false;
-      onRefused(tag, errno, segment);
-    });
+    this.#onRefused = onRefused;
+    this.sender.flush(this.#refuse);
   }
 
   release(): void {

@@ -14,6 +14,10 @@ import { lane, Running } from './running.ts';
 import { outcome, type Outcome as Step } from './transfer.ts';
 
 const WORTH_ANOTHER_LOOK = 2;
+/** In a second. */
+const MAX_STRANGERS_TOLD = 100;
+/** A flood of datagrams does not put repetitions off for longer. */
+const MAX_LATE_MS = 100;
 /** A client port that asks again within this time gets another TID, out of reach of what is still on the wire. */
 const RECENT_MS = 10_000;
 
@@ -42,6 +46,8 @@ export class Engine {
   readonly #closing = new Set<number>();
   /** No deadline is earlier; it may itself be too early. */
   #nextCheck = Number.POSITIVE_INFINITY;
+  #toldSince = 0;
+  #told = 0;
   isStopped = false;
 
   constructor(options: EngineOptions) {
@@ -102,14 +108,18 @@ export class Engine {
 
   /** Answers what has come to the sockets that are ready. */
   turn(now: number): void {
+    // After a pause deadlines have passed whose ACKs lie in the sockets: all of those are taken first.
+    const isDue = now >= this.#nextCheck;
+    let isMoreThere = false;
     for (const socket of this.sockets) {
-      if (!socket.isReady) continue;
+      if (!socket.isReady && !isDue) continue;
       const count = socket.receiver.receive();
+      if (count === socket.receiver.capacity) isMoreThere = true;
       // While these are answered more will have come, if there were several; if not, it is cheaper to be told.
       socket.isReady = count >= WORTH_ANOTHER_LOOK;
       for (let i = 0; i < count; i += 1) this.#receive(socket, i, now);
     }
-    if (now >= this.#nextCheck) this.#check(now);
+    if (isDue && (!isMoreThere || now - this.#nextCheck > MAX_LATE_MS)) this.#check(now);
     if (now >= this.#lanes.nextReview) this.#lanes.review(now);
     for (const socket of this.sockets) if (socket.sender.pending > 0) this.#flush(socket, now);
   }
@@ -176,9 +186,19 @@ export class Engine {
     else if (this.#recent.get(address, port, now) !== socket) {
       this.#count(gauge.strangers, 1);
       // An ERROR is never answered by an ERROR, and nobody has port 0.
-      if (packet.kind === 'error' || port === 0) return;
+      if (packet.kind === 'error' || port === 0 || !this.#mayTell(now)) return;
       socket.sendError({ address, port }, errorCode.unknownTid, 'unknown transfer ID');
     }
+  }
+
+  /** Forged senders get few errors out of us. */
+  #mayTell(now: number): boolean {
+    if (now - this.#toldSince >= 1000) {
+      this.#toldSince = now;
+      this.#told = 0;
+    }
+    this.#told += 1;
+    return this.#told <= MAX_STRANGERS_TOLD;
   }
 
   #receiveOther(running: Running, i: number, now: number): void {
@@ -223,7 +243,8 @@ export class Engine {
         return;
       case outcome.gone: {
         const reason = `no answer to block ${transfer.acked + 1}`;
-        running.socket.sendError(running, errorCode.undefined, reason);
+        // An address that never answered gets nothing more: perhaps it never asked.
+        if (running.hasAnswered) running.socket.sendError(running, errorCode.undefined, reason);
         this.#over(running, { kind: 'timeout', reason }, now);
         return;
       }

@@ -34,6 +34,8 @@ interface Shared {
 
 /** Files that somebody may write to are copied up to this size; larger ones are mapped, and watched. */
 const MAX_COPY_BYTES = 256 * 1024 * 1024;
+/** All copies together; beyond, files are mapped. */
+const MAX_COPIED_BYTES = 1024 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 /** A Pi reads most files twice; what was copied or mapped for the first reading is there for the second. */
 const KEEP_MS = 10_000;
@@ -49,6 +51,7 @@ export class FileMemories {
   readonly #maxCopyBytes: number;
   readonly #shared = new Map<string, Shared>();
   #unnamed = 0;
+  #copied = 0;
 
   constructor(host: MemoryHost, now: () => number, maxCopyBytes = MAX_COPY_BYTES) {
     this.#host = host;
@@ -116,7 +119,9 @@ export class FileMemories {
 
   #share(file: BootFile): Shared {
     const { source, size } = file;
-    const isMapped = source !== undefined && (source.isSealed || size > this.#maxCopyBytes);
+    const isMapped =
+      source !== undefined &&
+      (source.isSealed || size > this.#maxCopyBytes || this.#copied + size > MAX_COPIED_BYTES);
     const memory = isMapped
       ? Promise.resolve().then(() => this.#host.mapFile(source.fd, size, source.patch))
       : this.#copy(file);
@@ -124,7 +129,13 @@ export class FileMemories {
   }
 
   async #copy(file: BootFile): Promise<FileMemory> {
+    if (this.#copied + file.size > MAX_COPIED_BYTES) throw new Error('too many files are held in memory');
     const memory = this.#host.allocateMemory(file.size);
+    this.#copied += file.size;
+    const release = () => {
+      this.#copied -= file.size;
+      memory.release();
+    };
     try {
       const bytes = new Uint8Array(memory.buffer);
       for (let offset = 0; offset < file.size; ) {
@@ -137,9 +148,9 @@ export class FileMemories {
       if (file.source && !(await file.source.isUnchanged())) {
         throw new Error('the file was written to while it was opened');
       }
-      return memory;
+      return { address: memory.address, release };
     } catch (error) {
-      memory.release();
+      release();
       throw error;
     }
   }

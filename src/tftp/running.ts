@@ -26,6 +26,8 @@ export class Running {
   readonly socket: EngineSocket;
   readonly oack: Uint8Array | undefined;
   readonly transfer: Transfer;
+  /** Only stages with a time limit for the whole file ask for larger blocks than 512: the Pi 4's and 5's, and UEFI. */
+  readonly isHurried: boolean;
   lane: (typeof lane)[keyof typeof lane];
   hasAnswered = false;
   /** Without a slot: its next block is due at the deadline. */
@@ -46,6 +48,7 @@ export class Running {
     this.size = order.size;
     this.socket = socket;
     this.transfer = new Transfer(order.terms, order.size);
+    this.isHurried = order.terms.blockSize > 512;
     const { accepted } = order.terms;
     this.oack = accepted && encodePacket({ kind: 'oack', options: accepted });
     this.#first = order.size <= smallBytes ? lane.open : lane.fresh;

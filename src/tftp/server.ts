@@ -313,6 +313,7 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     const rate = ((bytes - measured.bytes) * 1000) / (at - measured.at);
     measured = { at, bytes, rate };
     files.sweep();
+    engines.watch();
     for (const slot of inEngine.values()) {
       if (!slot.file || slot.file.isFirm || (await slot.file.isUnchanged())) continue;
       counters.failed += 1;

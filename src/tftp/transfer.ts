@@ -29,6 +29,8 @@ const MIN_RTO_MS = 40;
 const MIN_RTO_ROUND_TRIPS = 8;
 /** A client that did answer is not given up before, however short the waits have become. */
 const PATIENCE_MS = 15_000;
+/** How long the very last ACK is waited for. */
+const DALLY_MS = 3000;
 
 /**
  * One read transfer (RFC 1350, windows: RFC 7440) as a state machine: events in, the blocks to send out. It knows no
@@ -114,11 +116,12 @@ export class Transfer {
 
   /** The {@link deadline} has passed. */
   expire(now: number): Outcome {
-    if (this.tries >= MAX_TRIES) {
-      if (this.isUnacknowledged) return outcome.gone;
-      if (this.isEnding) return outcome.unconfirmed;
-      if (now - this.#progressAt >= PATIENCE_MS) return outcome.gone;
-    }
+    const silentMs = now - this.#progressAt;
+    if (this.isUnacknowledged) {
+      if (this.tries >= MAX_TRIES) return outcome.gone;
+    } else if (this.isEnding) {
+      if (this.tries >= MAX_TRIES || (this.tries >= 2 && silentMs >= DALLY_MS)) return outcome.unconfirmed;
+    } else if (this.tries >= MAX_TRIES && silentMs >= PATIENCE_MS) return outcome.gone;
     this.tries += 1;
     this.retransmissions += 1;
     return outcome.again;

@@ -6,9 +6,11 @@ import { Admission } from '../../src/tftp/admission.ts';
 interface Transfer {
   readonly name: string;
   readonly address: number;
+  readonly isHurried: boolean;
 }
 
-const one = (name: string): Transfer => ({ name, address: name.charCodeAt(0) });
+/** Those with a `!` are in a hurry. */
+const one = (name: string): Transfer => ({ name, address: name.charCodeAt(0), isHurried: name.endsWith('!') });
 
 /** Everyone applies in this order; those in front of the `|` run then, the others come in this order. */
 function order(slots: number, names: string): string {
@@ -39,6 +41,33 @@ test('slots go to the oldest; what is more waits', () => {
 
 test('a client that asks for much waits behind those that ask for little', () => {
   assert.equal(order(1, 'a1 a2 a3 a4 b1 c1 b2'), 'a1 | a2 b1 c1 a3 b2 a4');
+});
+
+test('those in a hurry go first; the others keep a quarter of the slots, and all when nobody is in a hurry', () => {
+  assert.equal(order(1, 'a1 b1 c1! d1!'), 'a1 | c1! d1! b1');
+  assert.equal(order(4, 'a1! b1! c1 d1 e1 f1!'), 'a1! b1! c1 f1! | d1 e1');
+  assert.equal(order(4, 'a1 b1 c1 d1 e1'), 'a1 b1 c1 d1 | e1');
+});
+
+test('one without hurry gives its slot up for one in a hurry, down to a quarter of the slots', () => {
+  const admission = new Admission<Transfer>(4);
+  for (const name of ['a', 'b', 'c', 'd']) admission.apply(one(name));
+  while (admission.next());
+  for (const [hurried, given] of [
+    ['e!', 'd'],
+    ['f!', 'c'],
+    ['g!', 'b'],
+    ['h!', undefined],
+  ] as const) {
+    admission.apply(one(hurried));
+    const surplus = admission.surplus();
+    assert.equal(surplus?.name, given);
+    if (!surplus) break;
+    admission.withdraw(surplus);
+    admission.apply(surplus);
+    assert.equal(admission.next()?.name, hurried);
+    assert.equal(admission.next(), undefined);
+  }
 });
 
 test('whoever applies again keeps its place, and who withdraws loses it', () => {
@@ -75,7 +104,7 @@ test('property: never more than the slots, nobody is lost, and whoever waits get
       const known = new Map<string, Transfer>();
       const inside = new Set<Transfer>();
       for (const [kind, client, number] of events) {
-        const name = `${'abcdef'[client]}${number}`;
+        const name = `${'abcdef'[client]}${number}${number === 0 ? '!' : ''}`;
         const transfer = known.get(name) ?? one(name);
         known.set(name, transfer);
         if (kind === 'apply') {
