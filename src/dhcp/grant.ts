@@ -3,7 +3,7 @@ import { bind, holdOffer } from './binding.ts';
 import { bootSettings } from './boot-settings.ts';
 import type { Inquiry, Reply } from './decision.ts';
 import { OPTION, textBytes } from './options.ts';
-import { isFree, isNode, usableReservation } from './pool.ts';
+import { isFree, usableReservation } from './pool.ts';
 import { leaseTimeOptions, networkOptions, type OptionEntry, replyTo } from './reply.ts';
 
 /** Offers `address`, and holds it for the client. */
@@ -57,9 +57,8 @@ export function missedReservation(inquiry: Inquiry): string | undefined {
   const { node, leases } = inquiry;
   if (!node?.ip || usableReservation(inquiry)) return undefined;
   const holder = leases.byAddress(node.ip);
-  const why = !isNode(inquiry, node)
-    ? `it asks with ${inquiry.mac}, and its MAC is ${node.mac}`
-    : holder === undefined || isFree(inquiry, node.ip)
+  const why =
+    holder === undefined || isFree(inquiry, node.ip)
       ? `it is no free address of ${inquiry.network.interface}'s subnet`
       : holder.state === 'declined'
         ? 'another machine on the wire answers for it'

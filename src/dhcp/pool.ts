@@ -34,17 +34,8 @@ export function chooseAddress(seeker: Seeker, wishes: ReadonlyArray<Ipv4 | undef
 /** The node's reserved address, when it lies on this network and nobody else holds it. */
 export function usableReservation(seeker: Seeker): Ipv4 | undefined {
   const { node, network } = seeker;
-  if (!node?.ip || !isNode(seeker, node)) return undefined;
-  if (!isHostAddress(network.subnet, node.ip) || isTakenByUs(seeker, node.ip)) return undefined;
+  if (!node?.ip || !isHostAddress(network.subnet, node.ip) || isTakenByUs(seeker, node.ip)) return undefined;
   return isFree(seeker, node.ip) ? node.ip : undefined;
-}
-
-/**
- * A serial is easily forged: a machine that tells a node's with another MAC than the node's may boot as it, but not take
- * the address that the node itself is about to ask for.
- */
-export function isNode({ node, mac }: Seeker, owner: Node): boolean {
-  return owner.serial === node?.serial && (owner.mac === undefined || owner.mac === mac);
 }
 
 /** Whether the client may have just this address now. */
@@ -111,7 +102,7 @@ function isKeptForNode(view: BootView, lease: Lease): boolean {
 /** Not ours, not the network's, and not reserved for another node. */
 function isAvailable(seeker: Seeker, address: Ipv4): boolean {
   const owner = seeker.view.nodesByIp.get(address);
-  if (owner && !isNode(seeker, owner)) return false;
+  if (owner && owner.serial !== seeker.node?.serial) return false;
   return isHostAddress(seeker.network.subnet, address) && !isTakenByUs(seeker, address);
 }
 

@@ -104,13 +104,6 @@ const CASES: ReadonlyArray<{
     expect: B,
   },
   {
-    name: 'not the reservation of a node whose serial it tells with another MAC',
-    given: { network: TWO, nodes: [node(PI4, { ip: A, mac: mac(PI4.mac) })] },
-    seeker: { node: node(PI4, { ip: A, mac: mac(PI4.mac) }) },
-    wishes: [A],
-    expect: B,
-  },
-  {
     name: 'not our own address',
     given: { network: pool('192.168.172.1', '192.168.172.2') },
     wishes: [SERVER],
