@@ -110,8 +110,9 @@ export async function measureDhcp(
   say: (line: string) => void,
 ): Promise<DhcpMeasured> {
   await using bench = await DhcpBench.start(lab.folder);
-  // The first exchanges find a cold program, and make the leases.
+  // The first exchanges find a cold program, and make the leases; the next ones warm it up.
   for (const name of bench.names) await bench.run(name, 1_000, plan.fewLeases, plan.fewLeases / 1_000 + 0.5);
+  for (const name of bench.names) await bench.run(name, plan.fillRate, plan.fewLeases, plan.seconds * 2);
   const few = await measureRates(bench, plan, plan.fewLeases, say);
 
   const fillSeconds = Math.ceil(plan.manyLeases / plan.fillRate) + 1;

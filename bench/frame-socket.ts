@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { libc } from '../src/host/libc.ts';
 import { allocateMemory } from '../src/host/native-memory.ts';
 
 // Linux's numbers, the same on amd64 and arm64.
@@ -22,16 +23,6 @@ const SLOT = 2048;
 const CAPACITY = 256;
 const BUFFER_BYTES = 64 * 1024 * 1024;
 
-const library = koffi.load(null);
-const libc = {
-  socket: library.func('int socket(int, int, int)'),
-  setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32)'),
-  bind: library.func('int bind(int, const void *, uint32)'),
-  if_nametoindex: library.func('uint32 if_nametoindex(const char *)'),
-  recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32, int, uintptr_t)'),
-  sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32, int)'),
-};
-
 /**
  * Ethernet frames of one interface, many by one system call. The kernel queues them and this process copies them: with
  * a ring in shared memory the copy would be made while the server sends, and be counted as the server's work (measured
@@ -45,7 +36,7 @@ export class FrameSocket {
 
   /** @param waitMs how long {@link receive} waits for a first frame. */
   constructor(name: string, waitMs: number) {
-    const index = libc.if_nametoindex(name) as number;
+    const index = libc.if_nametoindex(name);
     if (index === 0) throw new Error(`there is no interface "${name}" here`);
     this.#fd = orThrow('socket', libc.socket(AF_PACKET, SOCK_RAW_CLOEXEC, 0));
     const set = (level: number, option: number, value: Buffer) =>
@@ -65,7 +56,7 @@ export class FrameSocket {
   /** Waits for frames; gives how many there are. They stay until the next call. */
   receive(): number {
     const { headers } = this.#received;
-    return Math.max(0, libc.recvmmsg(this.#fd, headers, CAPACITY, MSG_WAITFORONE, 0) as number);
+    return Math.max(0, libc.recvmmsg(this.#fd, headers, CAPACITY, MSG_WAITFORONE, 0));
   }
 
   /** The bytes of a received frame; its buffer goes on behind {@link length}. */

@@ -82,7 +82,7 @@ if (generator) {
 if (wants('dhcp')) {
   await measured('DHCP', async () => {
     const plan = {
-      rates: quick ? [500, 2_000] : [500, 2_000, 5_000, 10_000],
+      rates: quick ? [500, 2_000] : [500, 2_000, 5_000, 9_200, 10_000],
       ...{ fewLeases: quick ? 500 : 1_000, manyLeases: quick ? 2_000 : 20_000 },
       ...{ fillRate: quick ? 1_000 : 4_000, runs, seconds: secondsOr(2) },
     };

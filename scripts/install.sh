@@ -60,9 +60,12 @@ done
 
 install -m 644 systemd/netboot.sysusers /usr/lib/sysusers.d/netboot.conf
 install -m 644 systemd/netboot.tmpfiles /usr/lib/tmpfiles.d/netboot.conf
+# Early in the order: what this machine's own files say of these limits stands.
+install -D -m 644 systemd/netboot.sysctl /usr/lib/sysctl.d/10-netboot.conf
 install -m 644 systemd/*.service /usr/lib/systemd/system/
 systemd-sysusers netboot.conf
 systemd-tmpfiles --create netboot.conf
+/usr/lib/systemd/systemd-sysctl --prefix=/net/core/rmem_max --prefix=/net/core/wmem_max
 systemctl daemon-reload
 
 if [ -e $config ]; then

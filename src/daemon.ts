@@ -1,4 +1,3 @@
-import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
@@ -11,7 +10,9 @@ import { startDhcpServer } from './dhcp/server.ts';
 import { firmwareConfig } from './fleet/firmware-config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { resolveNetworks } from './fleet/networks.ts';
-import { guardAddresses, openGate, watchNetwork } from './hazards.ts';
+import { guardAddresses } from './guards/address-guards.ts';
+import { openGate } from './guards/dhcp-gate.ts';
+import { watchNetwork } from './guards/network-watch.ts';
 import { BootKeyFile } from './host/boot-key-file.ts';
 import { engineHost } from './host/engine-host.ts';
 import { interfaceAddresses } from './host/interfaces.ts';
@@ -20,11 +21,12 @@ import { neighbourMac } from './host/neighbours.ts';
 import { run } from './host/run.ts';
 import { stopSignal } from './host/stop-signal.ts';
 import { notifySystemd } from './host/systemd.ts';
-import { openBatchedUdp, openUdp } from './host/udp.ts';
+import { BURST_BYTES, openBatchedUdp, openUdp } from './host/udp.ts';
 import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
-import { type HttpBootServer, startHttpServer } from './http/server.ts';
+import { startHttpServer } from './http/server.ts';
 import { readGenerations } from './imaging/generations.ts';
 import { recipeArch, recipeNames } from './imaging/recipe.ts';
+import { faultOfPlainRoot, makeStateFolder } from './machine-check.ts';
 import { Refusal } from './model/command.ts';
 import type { Log } from './model/log.ts';
 import type { Node } from './model/node.ts';
@@ -40,9 +42,6 @@ import { startTftpServer } from './tftp/server.ts';
 
 /** How often the interfaces are looked at: their addresses may change under us. */
 const INTERFACE_CHECK_MS = 10_000;
-
-/** Some 4,000 messages: a rack that is switched on while the disk is busy. */
-const DHCP_BUFFER_BYTES = 4 * 2 ** 20;
 
 /** Where DHCP listens, by `dhcp` of an interface. */
 const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
@@ -64,7 +63,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const listen = async <Port extends number>(name: string, port: Port) => ({
     interface: name,
     port,
-    socket: parts.adopt(await openUdp({ interface: name, port }), closeOnce),
+    socket: parts.adopt(await openUdp({ interface: name, port, bufferBytes: BURST_BYTES }), closeOnce),
   });
   // One after the other: a port that is refused must leave none behind that is still being opened.
   const dhcpPorts = [...networks.values()].flatMap(({ interface: name, dhcp }) =>
@@ -73,10 +72,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const dhcpSockets = await Array.fromAsync(dhcpPorts, async ({ name, port }) => ({
     interface: name,
     port,
-    socket: parts.adopt(
-      await openBatchedUdp({ interface: name, port, bufferBytes: DHCP_BUFFER_BYTES }),
-      closeOnce,
-    ),
+    socket: parts.adopt(await openBatchedUdp({ interface: name, port, bufferBytes: BURST_BYTES }), closeOnce),
   }));
   const tftpSockets = await Array.fromAsync(networks.keys(), (name) => listen(name, config.tftp.port));
 
@@ -114,7 +110,8 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     },
   });
   const interfaces = [...networks.values()];
-  const watch = parts.adopt(await watchNetwork(interfaces, { warnings, log }), (opened) => opened.stop());
+  const watchOptions = { current: () => fleet.view().networks, warnings, log };
+  const watch = parts.adopt(await watchNetwork(interfaces, watchOptions), (opened) => opened.stop());
   const gateOptions = { interfaces, watch, stateFolder: config.paths.state, force, log };
   const gate = parts.adopt(await openGate(gateOptions), (opened) => opened.stop());
   const guards = parts.adopt(
@@ -148,6 +145,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
       },
       mtuOf: (name) => fleet.view().networks.get(name)?.mtu,
       openFile,
+      warnings,
       log,
     }),
     (server) => server.stop(),
@@ -156,7 +154,9 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const http =
     config.http.port === 'off'
       ? undefined
-      : parts.adopt(startHttpServer({ port: config.http.port, openFile, log }), (server) => server.stop());
+      : parts.adopt(startHttpServer({ port: config.http.port, openFile, log, warnings }), (server) =>
+          server.stop(),
+        );
   await http?.listenAt(networks.values());
 
   const counters = () => ({
@@ -182,51 +182,24 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   }
   await restrictUnixSocket(config.api.socket);
 
-  const watching = setInterval(() => void followInterfaces(config, fleet, http, log), INTERFACE_CHECK_MS);
+  const watching = setInterval(async () => {
+    await followInterfaces(config, fleet, log);
+    // Every time: an address that was taken may have come free.
+    await http?.listenAt(fleet.view().networks.values());
+  }, INTERFACE_CHECK_MS);
   parts.defer(() => clearInterval(watching));
-  log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
-  await notifySystemd(run, '--ready');
-  const signal = await Promise.race([stopped(), gate.refused]);
-  log.info({ id: 'STOPPING', signal }, 'netboot stops');
+  const ended = stopped();
+  if ((await Promise.race([gate.opened, ended])) === undefined) {
+    log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
+    await notifySystemd(run, '--ready');
+  }
+  log.info({ id: 'STOPPING', signal: await ended }, 'netboot stops');
 }
 
 /** The address a client asked is the one that answers it. */
 function ownAddress(fleet: Fleet, name: string): { address?: Ipv4 } {
   const address = fleet.view().networks.get(name)?.address;
   return address ? { address } : {};
-}
-
-/** `netboot serve --check`. @returns what a person should mend and the service runs without. @throws Refusal saying what of the configuration does not fit this machine. */
-export async function checkMachine(config: Config): Promise<string[]> {
-  resolveNetworks(config.interfaces, await interfaceAddresses());
-  await makeStateFolder(config.paths.state);
-  const fault = await faultOfPlainRoot(config.tftp.root);
-  return fault === undefined ? [] : [fault];
-}
-
-/** What is wrong with the folder of plain files. Everything else is served without it, so nothing is refused for it. */
-async function faultOfPlainRoot(folder: string | undefined): Promise<string | undefined> {
-  if (folder === undefined) return undefined;
-  try {
-    await access(folder, constants.R_OK | constants.X_OK);
-    if ((await stat(folder)).isDirectory()) return undefined;
-    throw new Error('it is no folder');
-  } catch (error) {
-    return `The folder of plain files "${folder}" (tftp.root) cannot be read: ${(error as Error).message}. Make it, readable for the user the service runs as, or take tftp.root out of the configuration.`;
-  }
-}
-
-/** @throws Refusal naming the folder when the service may not write there. */
-async function makeStateFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    const problem = `The state folder "${folder}" (paths.state) cannot be written: ${(error as Error).message}`;
-    throw new Refusal(problem, 'Make it writable for the user the service runs as, or name another.', {
-      cause: error,
-    });
-  }
 }
 
 /** As root we mount and export ourselves; without its rights another unit does it for us. */
@@ -287,16 +260,9 @@ async function listenAt(api: FastifyInstance, address: { path: string } | { host
 }
 
 /** An interface that got another address has another subnet, server and exports; one that is down keeps its last. */
-async function followInterfaces(
-  config: Config,
-  fleet: Fleet,
-  http: HttpBootServer | undefined,
-  log: Log,
-): Promise<void> {
+async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise<void> {
   try {
     const networks = resolveNetworks(config.interfaces, await interfaceAddresses());
-    // Every time: an address that was not there yet, or was taken, may have come free.
-    await http?.listenAt(networks.values());
     if (isDeepStrictEqual(networks, fleet.networks())) return;
     log.info(
       { id: 'INTERFACES_CHANGED', networks: [...networks.values()] },

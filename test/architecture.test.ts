@@ -27,7 +27,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'model',
     'config.ts',
     'daemon.ts',
-    'hazards.ts',
+    'machine-check.ts',
+    'guards',
     'api',
     'host',
     'fleet',
@@ -37,9 +38,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // The program of a TFTP engine's thread: a composition root of its own.
   'tftp-worker.ts': ['host', 'tftp'],
-  'hazards.ts': ['net', 'model', 'dhcp', 'host'],
+  guards: ['net', 'model', 'dhcp', 'host'],
+  'machine-check.ts': ['net', 'model', 'config.ts', 'fleet', 'host', 'http'],
   'daemon.ts': [
-    'hazards.ts',
+    'machine-check.ts',
+    'guards',
     'net',
     'model',
     'config.ts',

@@ -214,7 +214,7 @@ export const EEPROM_HTTP: Firmware = {
     broken('H', 'raspberrypi/rpi-eeprom#475', 'no redirect is followed', 'answer 200 or 404'),
     mended(
       '2025-05-01',
-      broken('H', RN_PI4, 'TCP segments out of order are dropped', 'small pieces, no pipelining'),
+      broken('H', RN_PI4, 'TCP segments out of order are dropped', 'none: TCP sends them again'),
     ),
   ],
 };

@@ -45,6 +45,10 @@ export const EDK2: Firmware = {
     asks4011: fact('H', 'dnsmasq src/rfc2131.c', true as const),
     forbidsMenu: NO_MENU,
   },
+  tftp: {
+    options: fact('H', 'seen: EDK2 2022.11 of Debian 12 in QEMU', ['tsize', 'blksize', 'windowsize']),
+    blockSizes: [{ ...fact('H', 'seen: EDK2 2022.11 of Debian 12 in QEMU', 1468), since: '' }],
+  },
   breakages: [],
 };
 
@@ -115,6 +119,7 @@ export const IPXE: Firmware = {
     needsFile: fact('H', 'ipxe.org/howto/chainloading', true as const),
     forbidsMenu: NO_MENU,
   },
+  expectedMisses: fact('H', 'seen: iPXE 1.21 of Debian 13 in QEMU', ['autoexec.ipxe']),
   breakages: [
     {
       ...fact('H', 'ipxe.org/howto/chainloading', 'given its own program again it loads itself for ever'),

@@ -104,36 +104,13 @@ export const FILE_TIMEOUT_MS = Math.min(
   ...FIRMWARES.flatMap(({ tftp }) => (tftp?.fileTimeoutMs ? [tftp.fileTimeoutMs.value] : [])),
 );
 
-/**
- * Names that a firmware looks for to go another way: present, they are used. A server that answers for everything sends
- * it into a recovery system that does not exist (raspberrypi/firmware#1012).
- */
-const NEVER_MADE_UP = [
-  ...[
-    'recovery.elf',
-    'recover4.elf',
-    'recovery*.img',
-    'autoboot.txt',
-    'dt-blob.bin',
-    'armstub*',
-    'bootcfg.txt',
-  ],
-  'bootsig.bin',
-];
-
 const patternOf = (name: string): RegExp =>
   new RegExp(`^${name.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`);
-const NEVER_MADE_UP_PATTERNS = NEVER_MADE_UP.map(patternOf);
 const EXPECTED_MISS_PATTERNS = [
   ...new Set(FIRMWARES.flatMap(({ expectedMisses }) => expectedMisses?.value ?? [])),
 ].map(patternOf);
 
 const lastName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
-
-/** Whether a server must never answer for this name with a file of its own making. The folder does not matter. */
-export function isNeverMadeUp(path: string): boolean {
-  return NEVER_MADE_UP_PATTERNS.some((pattern) => pattern.test(lastName(path)));
-}
 
 /** Whether a working boot asks for this name and does not find it: no reason to alarm a person. */
 export function isExpectedMiss(path: string): boolean {

@@ -3,7 +3,7 @@ import { mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseConfig } from '../config.ts';
 import { type InterfaceAddress, resolveNetworks } from '../fleet/networks.ts';
-import { findDhcpServers } from '../hazards.ts';
+import { findDhcpServers } from '../guards/network-watch.ts';
 import { interfaceAddresses } from '../host/interfaces.ts';
 import { run } from '../host/run.ts';
 import { Refusal } from '../model/command.ts';
@@ -66,7 +66,8 @@ async function chooseDhcp({
   address,
 }: InterfaceAddress): Promise<{ dhcp: string; why: string }> {
   try {
-    const servers = await findDhcpServers({ interface: name, address, dhcp: 'full' });
+    const { servers, fault } = await findDhcpServers(name, address);
+    if (fault !== undefined && servers.length === 0) throw new Refusal('Nobody could be asked', fault);
     return servers.length > 0
       ? { dhcp: 'proxy', why: `: the DHCP server ${servers.join(', ')} is there` }
       : { dhcp: 'full', why: ': no DHCP server answered' };

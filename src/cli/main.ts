@@ -25,7 +25,7 @@ addImageCommands(program);
 addBootCommands(program);
 addSimCommands(program);
 
-// Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+// Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 refused for another DHCP server.
 try {
   await program.parseAsync();
 } catch (error) {
@@ -34,6 +34,6 @@ try {
     const told = [Refusal, ServiceRefusal, SerialError, CommandError].some((kind) => error instanceof kind);
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     console.error(`netboot: ${told ? message : (stack ?? message)}`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof Refusal ? error.exitCode : 1;
   }
 }

@@ -9,8 +9,11 @@ export function addServiceCommands(program: Command): void {
     .option('--force', 'start even where another DHCP server answers on an interface with dhcp: full')
     .action(async ({ check, force = false }: { check?: boolean; force?: boolean }) => {
       const config = await loadConfig(program);
-      const { checkMachine, serve } = await import('../daemon.ts');
-      if (!check) return serve(config, { force });
+      if (!check) {
+        const { serve } = await import('../daemon.ts');
+        return serve(config, { force });
+      }
+      const { checkMachine } = await import('../machine-check.ts');
       for (const warning of await checkMachine(config)) console.error(`netboot: ${warning}`);
     });
 

@@ -13,8 +13,8 @@ const MOST_REMEMBERED = 1024;
 export interface AddressProbeOptions {
   /** Makes the kernel ask by ARP who has the address. */
   readonly provoke: (address: Ipv4, network: string) => void;
-  /** What the kernel has found by ARP. */
-  readonly neighbours: () => Promise<ReadonlyMap<Ipv4, Mac>>;
+  /** Who has just answered by ARP for the address; what was known of it from before does not count. */
+  readonly neighbour: (address: Ipv4, network: string) => Promise<Mac | undefined>;
   readonly now: () => Instant;
 }
 
@@ -50,7 +50,7 @@ export class AddressProbe {
     this.#options.provoke(address, network);
     for (let waited = 0; waited < ANSWER_MS; waited += LOOK_EVERY_MS) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-      const mac = (await this.#options.neighbours()).get(address);
+      const mac = await this.#options.neighbour(address, network);
       if (mac) return knownMacs.includes(mac) ? undefined : mac;
     }
     this.#remember(address);

@@ -7,13 +7,15 @@ import type { Arrival, Decision, Inquiry } from './decision.ts';
 import { decideFull } from './full.ts';
 import { identify, isServed } from './identity.ts';
 import { linkOf, serverIdentifierOf } from './link.ts';
-import { readMessageType } from './options.ts';
+import { OPTION, readMessageType } from './options.ts';
 import type { DhcpMessage } from './packet.ts';
 import { decideProxy } from './proxy.ts';
 
 const ETHERNET = 1;
 /** A message that passed more relays than this goes round in circles (RFC 1542 section 4.1.1). */
 const MOST_HOPS = 16;
+/** Bytes of what a relay agent adds: it is echoed whole, and the reply shall fit into one packet of 1500 bytes. */
+const MOST_AGENT_BYTES = 1000;
 
 /** What to do about a message: pure, so that the same packet, view and leases always give the same answer. */
 export function decide(
@@ -26,6 +28,9 @@ export function decide(
   if (message.op !== 1) return ignore('it is an answer of a server');
   if (message.htype !== ETHERNET) return ignore(`hardware type ${message.htype} is not Ethernet`);
   if (message.hops > MOST_HOPS) return ignore(`it passed ${message.hops} relays`);
+  const agent = message.options.get(OPTION.relayAgentInformation)?.length ?? 0;
+  if (agent > MOST_AGENT_BYTES)
+    return ignore(`a relay’s information of ${agent} bytes would not fit into the reply`);
   const own = view.networks.get(arrival.interface);
   if (!own || own.dhcp === 'off') return ignore('DHCP is off on this interface');
   if (arrival.source.address === own.address) return ignore('it comes from ourselves');

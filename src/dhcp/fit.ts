@@ -18,7 +18,8 @@ const EXPENDABLE = [
 
 /**
  * `options` without what the client has no room for: it names the longest message that it takes (option 57), and no
- * reply is longer than one packet of the wire. An answer with less in it is better than one that is never read.
+ * reply is longer than one packet of the wire. What stays is short: of what is echoed that is the relay's
+ * alone, which decide.ts bounds. An answer with less in it is better than one that is never read.
  * @param mtu of the interface, in bytes.
  */
 export function fitOptions(options: Options, request: DhcpMessage, mtu: number): Options {

@@ -25,6 +25,9 @@ export interface DhcpMessage {
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
 
+/** In `flags`: the client, or its relay, is to be answered by broadcast (RFC 2131 figure 2). */
+export const BROADCAST_FLAG = 0x8000;
+
 const HEADER_LENGTH = 236;
 const MAGIC_COOKIE = 0x63825363;
 const OPTIONS_OFFSET = HEADER_LENGTH + 4;

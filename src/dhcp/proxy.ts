@@ -2,10 +2,9 @@ import { UNSPECIFIED } from '../net/ipv4.ts';
 import { type BootSettings, bootSettings } from './boot-settings.ts';
 import type { Decision, Inquiry } from './decision.ts';
 import { OPTION } from './options.ts';
+import { BROADCAST_FLAG } from './packet.ts';
 import { encodePxe, readBootItem } from './pxe.ts';
 import { type OptionEntry, replyTo } from './reply.ts';
-
-const BROADCAST_FLAG = 0x8000;
 
 /**
  * The policy of a network where another server gives the addresses: we add to its offer what a machine needs to boot,

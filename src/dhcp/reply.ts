@@ -6,7 +6,7 @@ import { broadcastAddress, isHostAddress, netmask } from '../net/subnet.ts';
 import type { Endpoint, Inquiry, Reply } from './decision.ts';
 import { fitOptions } from './fit.ts';
 import { ipv4Bytes, MESSAGE_TYPE, OPTION, textBytes, u32Bytes } from './options.ts';
-import type { DhcpMessage } from './packet.ts';
+import { BROADCAST_FLAG, type DhcpMessage } from './packet.ts';
 import { RASPBERRY_PI_BOOT } from './pxe.ts';
 
 /** An option as it is to be written. */
@@ -14,7 +14,6 @@ export type OptionEntry = readonly [code: number, value: Uint8Array];
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
-const BROADCAST_FLAG = 0x8000;
 
 interface ReplyParts {
   readonly type: Reply['type'];

@@ -70,6 +70,9 @@ const GARBAGE_LOG_INTERVAL_MS = 10_000;
 /** A warning about a client comes again with each of its tries. */
 const WARNING_INTERVAL_MS = 1000;
 const PLAIN_LINES_PER_SECOND = 50;
+/** A rack of 200 that is switched on stays readable; who invents as many Pis a second does not fill the disk. */
+const BOOT_LINES_PER_SECOND = 200;
+const FAULT_LINES_PER_SECOND = 5;
 /** Addresses that are found in use, one after the other, before a client is offered one without looking. */
 const MOST_PROBES = 3;
 const DISK_ALARM = 'LEASES_NOT_STORED';
@@ -110,6 +113,8 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
   const repeatedWarning = throttle(WARNING_INTERVAL_MS, now);
   const repeatedFailure = throttle(WARNING_INTERVAL_MS, now);
   const plainLines = lineBudget(PLAIN_LINES_PER_SECOND, now);
+  const bootLines = lineBudget(BOOT_LINES_PER_SECOND, now);
+  const faults = lineBudget(FAULT_LINES_PER_SECOND, now);
 
   function receive(from: DhcpSocket, bytes: Uint8Array, source: Endpoint, probes = 0): void {
     if (stopped.signal.aborted) return;
@@ -139,9 +144,10 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
     probes: number,
   ): Promise<Mac | undefined> | undefined {
     if (!options.probe || probes >= MOST_PROBES || decision.kind !== 'reply') return undefined;
-    if (decision.type !== 'offer' || decision.client?.kind !== 'plain') return undefined;
+    if (decision.type !== 'offer' || decision.client?.kind === 'pi') return undefined; // it waits for nobody
     if (giaddr !== UNSPECIFIED) return undefined; // ARP does not go beyond the relay
     const address = decision.message.yiaddr;
+    if (address === UNSPECIFIED) return undefined; // another server gives it
     const before = options.leases.byAddress(address);
     if (before?.mac === chaddr && before.expiresAt > now()) return undefined; // its own
     return options.probe.ask({ address, network, knownMacs: [chaddr, before?.mac] });
@@ -211,7 +217,7 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
   function keepSilent(decision: Exclude<Decision, { kind: 'ignore' }>, fields: Fields): void {
     if (decision.kind !== 'silent') return;
     counts.silent++;
-    log.info({ id: 'DHCP_SILENT', ...fields }, decision.reason);
+    plainLines((left) => log.info({ id: 'DHCP_SILENT', ...fields, left }, decision.reason));
   }
 
   function answer(reply: Reply, bytes: Uint8Array, from: DhcpSocket, fields: Fields): void {
@@ -244,12 +250,14 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
     if (yiaddr !== UNSPECIFIED && giaddr === UNSPECIFIED) options.onPi3?.({ ...fields, address: yiaddr });
   }
 
-  /** Machines that want nothing but an address: their offers are for debugging, and of a flood of the rest only some. */
+  /** The offers of machines that want nothing but an address are for debugging, and of a flood of the rest only some. */
   function tellReply(reply: Reply, fields: Fields): void {
     const line = { id: REPLY_ID[reply.type], ...fields, address: reply.message.yiaddr };
-    if (reply.client?.kind !== 'plain') log.info(line, reply.note);
-    else if (reply.type === 'offer' || !plainLines((left) => log.info({ ...line, left }, reply.note)))
-      log.debug(line, reply.note);
+    const isPlain = reply.client?.kind === 'plain';
+    const lines = isPlain ? plainLines : bootLines;
+    const isTold =
+      !(isPlain && reply.type === 'offer') && lines((left) => log.info({ ...line, left }, reply.note));
+    if (!isTold) log.debug(line, reply.note);
   }
 
   function refuseForDisk(error: unknown, fields: Fields): void {
@@ -264,10 +272,10 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
     );
   }
 
-  /** A change of the leases is told once and is always written; what comes with each try is not. */
+  /** A change of the leases is told once, and who makes many fills no disk; what comes with each try is left out sooner. */
   function warn(warning: string, kind: Decision['kind'], fields: object): void {
-    if (kind === 'silent') log.warn({ id: 'DHCP_WARNING', ...fields }, warning);
-    else repeatedWarning((left) => log.warn({ id: 'DHCP_WARNING', ...fields, left }, warning));
+    const lines = kind === 'silent' ? plainLines : repeatedWarning;
+    lines((left) => log.warn({ id: 'DHCP_WARNING', ...fields, left }, warning));
   }
 
   function dropGarbage(arrival: Arrival, error: WireError): void {
@@ -287,7 +295,7 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
   ): void {
     counts[counter]++;
     const cause = error instanceof Error ? error.message : String(error);
-    log.error({ ...fields, id, err: error }, `${what}: ${cause}`);
+    faults((left) => log.error({ ...fields, id, err: error, left }, `${what}: ${cause}`));
   }
 
   for (const each of options.sockets) {

@@ -19,7 +19,7 @@ import { Sightings } from './sightings.ts';
 import type { Store } from './store.ts';
 import { buildView } from './view.ts';
 
-const OTHER_MACS_INTERVAL_MS = 1000;
+const MAC_LINES_INTERVAL_MS = 1000;
 
 const nodeKey = (serial: Serial): string => `node/${serial}`;
 
@@ -58,8 +58,11 @@ export class Fleet {
   #view: BootView;
   /** One verb after the other: each checks against what the one before it left. */
   readonly #inTurn = oneAtATime();
+  /** Nodes whose first MAC is being stored. */
+  readonly #learning = new Set<Serial>();
   /** Who invents MACs for a serial must not fill the log. */
-  readonly #otherMacs = throttle(OTHER_MACS_INTERVAL_MS, Date.now);
+  readonly #otherMacs = throttle(MAC_LINES_INTERVAL_MS, Date.now);
+  readonly #lostMacs = throttle(MAC_LINES_INTERVAL_MS, Date.now);
 
   private constructor(
     ports: FleetPorts,
@@ -175,12 +178,28 @@ export class Fleet {
       );
       return;
     }
-    this.setNode(node.serial, { mac: sighting.mac }).catch((error: unknown) => {
-      this.#ports.log.error(
-        { id: 'NODE_MAC_LOST', serial: node.serial, err: error },
-        'the MAC of a node could not be stored',
+    if (!this.#learning.has(node.serial)) void this.#learnMac(node.serial, sighting.mac);
+  }
+
+  /** The MAC that is seen first stays: whoever comes while it is being stored, or before a person has given one, is too late. */
+  async #learnMac(serial: Serial, mac: Mac): Promise<void> {
+    this.#learning.add(serial);
+    try {
+      await this.#inTurn(async () => {
+        const present = this.#nodes.get(serial);
+        if (!present || present.mac || this.#view.nodesByMac.has(mac)) return;
+        await this.#putNode({ ...present, mac });
+      });
+    } catch (error) {
+      this.#lostMacs((left) =>
+        this.#ports.log.error(
+          { id: 'NODE_MAC_LOST', serial, err: error, left },
+          'the MAC of a node could not be stored',
+        ),
       );
-    });
+    } finally {
+      this.#learning.delete(serial);
+    }
   }
 
   /** Every image there is: with a recipe, or with sealed generations. */

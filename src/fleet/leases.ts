@@ -32,6 +32,8 @@ export class LeaseTable implements LeaseReader {
   readonly #exhausted = new Map<Ipv4, Instant>();
   #group: Group | undefined;
   #groupsBeingWritten = 0;
+  /** A write failed and none has succeeded since: what the store shows may never have reached the disk. */
+  #isStoreDoubtful = false;
 
   constructor(store: Store) {
     this.#store = store;
@@ -94,8 +96,8 @@ export class LeaseTable implements LeaseReader {
 
   /**
    * `undefined`: there is nothing to wait for, since nothing of it need be on the disk or all of it is.
-   * @throws what the store throws (disk full): then memory is as the disk is, or as a hold left it, unless it was
-   * changed again since.
+   * @throws what the store throws (disk full): then memory is as the store is, or as a hold left it, unless it was
+   * changed again since; and nothing counts as stored until the store has taken a write again.
    */
   commit(changes: readonly LeaseChange[]): Promise<void> | undefined {
     const isWritten = this.#mustBeWritten(changes);
@@ -117,10 +119,11 @@ export class LeaseTable implements LeaseReader {
     );
   }
 
-  /** While groups are on their way to the disk, nobody knows what will be there. */
+  /** While groups are on their way to the disk, or after one that failed, nobody knows what will be there. */
   #isStored(lease: Lease): boolean {
     const { address } = lease;
-    if (this.#group || this.#groupsBeingWritten > 0 || this.#holds.has(address)) return false;
+    if (this.#isStoreDoubtful || this.#group || this.#groupsBeingWritten > 0 || this.#holds.has(address))
+      return false;
     return isSame(this.#byAddress.get(address), lease);
   }
 
@@ -135,7 +138,9 @@ export class LeaseTable implements LeaseReader {
     this.#groupsBeingWritten++;
     try {
       await this.#store.transact({ writes: [...changes.values()].map(({ change }) => toWrite(change)) });
+      this.#isStoreDoubtful = false;
     } catch (error) {
+      this.#isStoreDoubtful = true;
       for (const [address, { lease }] of changes) {
         if (this.#byAddress.get(address) === lease) this.#restore(address);
       }

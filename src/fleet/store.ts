@@ -38,7 +38,8 @@ export interface Store {
   /**
    * Resolves with the new revision once the writes are durable: they survive `kill -9` and power loss.
    * Transactions issued together may share one commit.
-   * @throws RevisionConflict, or the storage's error (disk full): then nothing was written.
+   * @throws RevisionConflict: then nothing was written. Or the storage's error (disk full, a failed flush): then nobody
+   * knows, whatever is shown, until a later transaction resolves; that makes durable what is shown of this one, too.
    */
   transact(transaction: Transaction): Promise<number>;
   /** Calls back after each commit with what was written. Returns the way to stop it. */

@@ -2,6 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import koffi from 'koffi';
 import { Refusal } from '../model/command.ts';
 import { type Mac, macFromBytes, macToBytes } from '../net/mac.ts';
+import { libc } from './libc.ts';
 
 // Linux's numbers, the same on amd64 and arm64 (linux/if_packet.h, linux/if_ether.h).
 const AF_PACKET = 17;
@@ -25,15 +26,10 @@ const BRIDGE_GROUPS = ['01:80:c2:00:00:00', '01:00:0c:cc:cc:cd'] as const;
  * @throws Refusal where it is not allowed.
  */
 export function listenForBpdus(name: string, onBpdu: (from: Mac) => void): () => void {
-  const library = koffi.load(null);
-  const socket = library.func('int socket(int, int, int)');
-  const setsockopt = library.func('int setsockopt(int, int, int, const void *, uint32)');
-  const bind = library.func('int bind(int, const void *, uint32)');
-  const recv = library.func('int64 recv(int, void *, uint64, int)');
-  const close = library.func('int close(int)');
-  const index = library.func('uint32 if_nametoindex(const char *)')(name) as number;
+  const { socket, setsockopt, bind, recv, close } = libc;
+  const index = libc.if_nametoindex(name);
 
-  const descriptor = socket(AF_PACKET, SOCK_RAW_CLOEXEC_NONBLOCK, 0) as number;
+  const descriptor = socket(AF_PACKET, SOCK_RAW_CLOEXEC_NONBLOCK, 0);
   if (descriptor < 0) throw refuse(name, koffi.errno());
   const address = Buffer.alloc(20); // struct sockaddr_ll
   address.writeUInt16LE(AF_PACKET, 0);
@@ -59,7 +55,7 @@ export function listenForBpdus(name: string, onBpdu: (from: Mac) => void): () =>
   const look = setInterval(() => {
     let from: Mac | undefined;
     for (let count = 0; count < MOST_FRAMES_PER_LOOK; count++) {
-      const length = Number(recv(descriptor, frame, frame.length, 0));
+      const length = recv(descriptor, frame, frame.length, 0);
       if (length <= 0) break;
       const isBpdu = length >= 17 && (BRIDGE_GROUPS as readonly string[]).includes(macFromBytes(frame));
       if (isBpdu) from = macFromBytes(frame, 6);

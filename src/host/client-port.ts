@@ -1,6 +1,7 @@
 import type dgram from 'node:dgram';
 import koffi from 'koffi';
 import { type Ipv4, ipv4ToNumber, LIMITED_BROADCAST } from '../net/ipv4.ts';
+import { libc } from './libc.ts';
 import { adoptDescriptor, openUdpDescriptor } from './udp.ts';
 
 const SOL_SOCKET = 1;
@@ -16,13 +17,28 @@ const INSTRUCTION_BYTES = 8;
 
 /**
  * What DHCP servers on this interface broadcast to their clients, our own server excepted. Bound to the broadcast
- * address, it is in nobody's way who is a DHCP client with an address of this machine.
- * @throws Refusal when the port is taken as a whole, or not allowed.
+ * address and shared, it is in nobody's way who is a DHCP client of this machine, nor is that in ours.
+ * @param own our address there, which may change.
+ * @throws Refusal when the port is taken by a program that shares it with nobody, or not allowed.
  */
-export async function openClientPort(name: string, own: Ipv4): Promise<dgram.Socket> {
-  const fd = openUdpDescriptor({ interface: name, port: CLIENT_PORT, address: LIMITED_BROADCAST });
-  attachFilter(fd, ipv4ToNumber(own));
-  return await adoptDescriptor(fd);
+export async function openClientPort(name: string, own: () => Ipv4 | undefined): Promise<dgram.Socket> {
+  const fd = openUdpDescriptor({
+    interface: name,
+    port: CLIENT_PORT,
+    address: LIMITED_BROADCAST,
+    isShared: true,
+  });
+  let dropped: Ipv4 | undefined;
+  const dropOwn = () => {
+    dropped = own();
+    if (dropped !== undefined) attachFilter(fd, ipv4ToNumber(dropped));
+  };
+  dropOwn();
+  const socket = await adoptDescriptor(fd);
+  // With another address, the first of our own replies comes through, and is the last.
+  return socket.on('message', (_, { address }) => {
+    if (address !== dropped && address === own()) dropOwn();
+  });
 }
 
 /** Drops in the kernel what comes from our own address: of a rack's worth of replies each comes back to us. */
@@ -44,6 +60,5 @@ function attachFilter(fd: number, own: number): void {
   const program = Buffer.alloc(16); // struct sock_fprog
   program.writeUInt16LE(instructions.length, 0);
   program.writeBigUInt64LE(koffi.address(code), 8);
-  const setsockopt = koffi.load(null).func('int setsockopt(int, int, int, const void *, uint32)');
-  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, program.length);
+  libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, program.length);
 }

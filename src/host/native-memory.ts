@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { libc } from './libc.ts';
 
 // Linux's numbers, the same on amd64 and arm64.
 const PROT_READ = 1;
@@ -7,25 +8,6 @@ const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 const MAP_PRIVATE_ANONYMOUS = MAP_PRIVATE | 0x20;
 const MADV_WILLNEED = 3;
-
-interface MemoryCalls {
-  mmap(at: null, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
-  munmap(address: number, length: number): number;
-  madvise(address: number, length: number, advice: number): number;
-}
-
-let calls: MemoryCalls | undefined;
-
-function libc(): MemoryCalls {
-  if (calls) return calls;
-  const library = koffi.load(null);
-  calls = {
-    mmap: library.func('void *mmap(void *, size_t, int, int, int, int64)'),
-    munmap: library.func('int munmap(uintptr_t, size_t)'),
-    madvise: library.func('int madvise(uintptr_t, size_t, int)'),
-  } as MemoryCalls;
-  return calls;
-}
 
 /** Memory that the kernel can be pointed at. Addresses of user space fit in 47 bits, so a number holds them exactly. */
 export interface NativeMemory {
@@ -64,12 +46,12 @@ export function mapFile(
   // Copy on write: what is patched is ours, all the rest stays the page cache's.
   if (patch && patch.bytes.length > 0)
     new Uint8Array(koffi.view(pointer + BigInt(patch.at), patch.bytes.length)).set(patch.bytes);
-  libc().madvise(memory.address, length, MADV_WILLNEED);
+  libc.madvise(memory.address, length, MADV_WILLNEED);
   return memory;
 }
 
 function map(length: number, protection: number, flags: number, fd: number): bigint {
-  const pointer = libc().mmap(null, Math.max(1, length), protection, flags, fd, 0);
+  const pointer = libc.mmap(null, Math.max(1, length), protection, flags, fd, 0);
   if (BigInt.asIntN(64, pointer) === -1n) throw new Error(`mmap of ${length} bytes: error ${koffi.errno()}`);
   return pointer;
 }
@@ -83,7 +65,7 @@ function owned(pointer: bigint, length: number): NativeMemory {
     release() {
       if (isReleased) return;
       isReleased = true;
-      libc().munmap(address, Math.max(1, length));
+      libc.munmap(address, Math.max(1, length));
     },
   };
 }

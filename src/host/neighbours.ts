@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Run } from '../model/command.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 
@@ -17,4 +18,15 @@ export async function neighbours(): Promise<ReadonlyMap<Ipv4, Mac>> {
     if (address && mac && mac !== '00:00:00:00:00:00') found.set(address as Ipv4, mac);
   }
   return found;
+}
+
+/**
+ * The MAC that answers for an address now. The kernel keeps what it once found for hours and believes it without asking
+ * (STALE), so only what was confirmed in the last half minute counts (REACHABLE).
+ */
+export async function reachableNeighbour(run: Run, address: Ipv4, network: string): Promise<Mac | undefined> {
+  if (!(await neighbours()).has(address)) return undefined; // costs no process
+  const argv = ['-j', 'neigh', 'show', 'to', address, 'dev', network, 'nud', 'reachable'];
+  const [entry] = JSON.parse((await run('ip', argv)) || '[]') as Array<{ lladdr?: string }>;
+  return parseMac(entry?.lladdr ?? '');
 }

@@ -2,6 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import koffi from 'koffi';
 import { Refusal } from '../model/command.ts';
 import { type Mac, macFromBytes } from '../net/mac.ts';
+import { libc } from './libc.ts';
 
 // Linux's numbers, the same on amd64 and arm64 (linux/if_packet.h, linux/if_ether.h, linux/sockios.h).
 const AF_PACKET = 17;
@@ -38,43 +39,9 @@ const TP_STATUS_USER = 1;
 const IOVEC = 16;
 const MMSGHDR = 64;
 const MSG_IOV = 16;
+const POLLFD = 8;
 /** A send buffer that stays full is waited for this many milliseconds, then its frames are dropped, as by a card. */
 const LONGEST_SEND_WAIT = 20;
-
-interface PacketCalls {
-  socket(domain: number, type: number, protocol: number): number;
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
-  getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array): number;
-  bind(fd: number, address: Uint8Array, length: number): number;
-  ioctl(fd: number, request: number, argument: Uint8Array): number;
-  if_nametoindex(name: string): number;
-  mmap(at: null, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
-  munmap(at: bigint, length: number): number;
-  poll(fds: Uint8Array, count: number, timeoutMs: number): number;
-  sendmmsg(fd: number, messages: bigint, count: number, flags: number): number;
-  close(fd: number): number;
-}
-
-let calls: PacketCalls | undefined;
-
-function libc(): PacketCalls {
-  if (calls) return calls;
-  const library = koffi.load(null);
-  calls = {
-    socket: library.func('int socket(int, int, int)'),
-    setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32)'),
-    getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
-    bind: library.func('int bind(int, const void *, uint32)'),
-    ioctl: library.func('int ioctl(int, unsigned long, void *)'),
-    if_nametoindex: library.func('uint32 if_nametoindex(const char *)'),
-    mmap: library.func('void *mmap(void *, size_t, int, int, int, int64)'),
-    munmap: library.func('int munmap(void *, size_t)'),
-    poll: library.func('int poll(void *, unsigned long, int)'),
-    sendmmsg: library.func('int sendmmsg(int, void *, uint32, int)'),
-    close: library.func('int close(int)'),
-  } as PacketCalls;
-  return calls;
-}
 
 export interface PacketSocketOptions {
   /** Frames that can wait to be received (16 MB for the default of 8192); what comes beyond is dropped and counted. */
@@ -110,7 +77,7 @@ export class PacketSocket implements Disposable {
   readonly #arenaAddress: bigint;
   readonly #arenaLength: number;
   readonly #messages: bigint;
-  readonly #pollFd = Buffer.alloc(8);
+  readonly #pollAddress: bigint;
   readonly #receiveFrames: number;
   readonly #sendFrames: number;
   /** tp_status of every slot; the other fields lie beside it. */
@@ -121,12 +88,13 @@ export class PacketSocket implements Disposable {
   #next = 0;
   #toSend: Buffer[] = [];
   #lengths: DataView;
+  #pollFd: DataView;
   #committed = 0;
   #isOpen = true;
 
   /** @throws Refusal naming the interface and the remedy. */
   constructor(name: string, { receiveFrames = 8192, sendFrames = 256 }: PacketSocketOptions = {}) {
-    const { socket, setsockopt, bind, ioctl, mmap, close } = libc();
+    const { socket, setsockopt, bind, ioctl, mmap, close } = libc;
     this.interface = name;
     this.#receiveFrames = Math.ceil(receiveFrames / SLOTS_PER_BLOCK) * SLOTS_PER_BLOCK;
     this.#sendFrames = sendFrames;
@@ -143,7 +111,7 @@ export class PacketSocket implements Disposable {
       const value = Buffer.from(Int32Array.from(words).buffer);
       orRefuse(setsockopt(fd, level, option, value, value.length));
     };
-    const index = libc().if_nametoindex(name);
+    const index = libc.if_nametoindex(name);
     orRefuse(index === 0 ? -1 : 0);
     set(SOL_SOCKET, SO_SNDBUFFORCE, 16 * 1024 * 1024);
     set(SOL_PACKET, PACKET_VERSION, TPACKET_V2);
@@ -169,12 +137,14 @@ export class PacketSocket implements Disposable {
     this.#ring = new DataView(ring);
 
     const framesLength = sendFrames * SLOT;
-    this.#arenaLength = framesLength + sendFrames * (IOVEC + MMSGHDR);
+    this.#arenaLength = framesLength + sendFrames * (IOVEC + MMSGHDR) + POLLFD;
     this.#arenaAddress = mmap(null, this.#arenaLength, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
     orRefuse(isMapped(this.#arenaAddress) ? 0 : -1);
     const arena = koffi.view(this.#arenaAddress, this.#arenaLength);
     this.#lengths = new DataView(arena, framesLength, sendFrames * IOVEC);
-    const messages = new DataView(arena, framesLength + sendFrames * IOVEC);
+    const messages = new DataView(arena, framesLength + sendFrames * IOVEC, sendFrames * MMSGHDR);
+    this.#pollFd = new DataView(arena, this.#arenaLength - POLLFD);
+    this.#pollAddress = this.#arenaAddress + BigInt(this.#arenaLength - POLLFD);
     this.#messages = this.#arenaAddress + BigInt(framesLength + sendFrames * IOVEC);
     for (let slot = 0; slot < sendFrames; slot++) {
       this.#toSend.push(Buffer.from(arena, slot * SLOT, SLOT));
@@ -189,7 +159,7 @@ export class PacketSocket implements Disposable {
     address.writeUInt16BE(ETH_P_ALL, 2);
     address.writeInt32LE(index, 4);
     orRefuse(bind(fd, address, address.length));
-    this.#pollFd.writeInt32LE(fd, 0);
+    this.#pollFd.setInt32(0, fd, true);
   }
 
   /**
@@ -233,7 +203,7 @@ export class PacketSocket implements Disposable {
 
   /** Sends what was committed. @returns how many frames left; fewer than were committed when the cable takes no more. */
   flush(): number {
-    const { sendmmsg } = libc();
+    const { sendmmsg } = libc;
     let sent = 0;
     let waited = 0;
     while (sent < this.#committed) {
@@ -256,7 +226,7 @@ export class PacketSocket implements Disposable {
   statistics(): { readonly received: number; readonly dropped: number } {
     const value = Buffer.alloc(8);
     const length = Buffer.from([8, 0, 0, 0]);
-    libc().getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, value, length);
+    libc.getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, value, length);
     return { received: value.readUInt32LE(0), dropped: value.readUInt32LE(4) };
   }
 
@@ -269,7 +239,8 @@ export class PacketSocket implements Disposable {
     this.#ringWords = new Int32Array(0);
     this.#ring = new DataView(new ArrayBuffer(0));
     this.#lengths = this.#ring;
-    const { munmap, close } = libc();
+    this.#pollFd = this.#ring;
+    const { munmap, close } = libc;
     munmap(this.#ringAddress, this.#ringLength);
     munmap(this.#arenaAddress, this.#arenaLength);
     close(this.#fd);
@@ -280,9 +251,10 @@ export class PacketSocket implements Disposable {
   }
 
   #poll(events: number, timeoutMs: number): boolean {
-    this.#pollFd.writeInt16LE(events, 4);
-    this.#pollFd.writeInt16LE(0, 6);
-    return libc().poll(this.#pollFd, 1, timeoutMs) > 0;
+    if (!this.#isOpen) return false;
+    this.#pollFd.setInt16(4, events, true);
+    this.#pollFd.setInt16(6, 0, true);
+    return libc.poll(this.#pollAddress, 1, timeoutMs) > 0;
   }
 }
 

@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { libc } from './libc.ts';
 import { allocateMemory, type WritableMemory } from './native-memory.ts';
 
 // Linux's numbers, the same on amd64 and arm64.
@@ -8,9 +9,7 @@ const MSG_TRUNC = 0x20;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const EINTR = 4;
-const EIO = 5;
 const EAGAIN = 11;
-const EINVAL = 22;
 const POLLIN = 1;
 const POLLOUT = 4;
 
@@ -20,25 +19,6 @@ const IOVEC = 16;
 const SOCKADDR = 16;
 /** CMSG_SPACE(2), for the segment size. */
 const CONTROL = 24;
-
-interface BatchCalls {
-  recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
-  sendmmsg(fd: number, messages: number, count: number, flags: number): number;
-  poll(fds: number, count: number, timeoutMs: number): number;
-}
-
-let calls: BatchCalls | undefined;
-
-function libc(): BatchCalls {
-  if (calls) return calls;
-  const library = koffi.load(null);
-  calls = {
-    recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32, int, uintptr_t)'),
-    sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32, int)'),
-    poll: library.func('int poll(uintptr_t, uint64, int)'),
-  } as BatchCalls;
-  return calls;
-}
 
 /** Writes 64-bit pointers as two halves, so that none ever becomes a BigInt. */
 function setPointer(words: Uint32Array, index: number, address: number): void {
@@ -108,7 +88,7 @@ export class UdpReceiver {
 
   /** How many datagrams were there, 0 when none; never waits. */
   receive(): number {
-    const count = libc().recvmmsg(this.fd, this.#headersAddress, this.capacity, MSG_DONTWAIT, 0);
+    const count = libc.recvmmsg(this.fd, this.#headersAddress, this.capacity, MSG_DONTWAIT, 0);
     return count > 0 ? count : 0; // an ICMP error that waited on the socket was taken with this call
   }
 
@@ -158,16 +138,16 @@ export interface UdpSenderOptions {
  * walk through the network stack for all of them.
  *
  * ```
- * if (!sender.begin(address, port, tag)) { sender.flush(); sender.begin(address, port, tag) }
- * sender.copy(bytes); sender.end();
+ * if (!sender.fits(1, bytes.length)) sender.flush();
+ * sender.begin(address, port, tag);
+ * sender.copy(bytes);
+ * sender.end();
  * ```
  */
 export class UdpSender {
   readonly fd: number;
   /** Datagrams that are waiting for {@link flush}. */
   pending = 0;
-  /** Datagrams the kernel did not take since the start; to the receiver they are lost ones. */
-  refused = 0;
   readonly #capacity: number;
   readonly #partsCapacity: number;
   readonly #room: number;
@@ -266,14 +246,6 @@ export class UdpSender {
     this.pending += 1;
   }
 
-  /** A whole datagram, copied; sends what is pending first when there is no room. */
-  queue(bytes: Uint8Array, address: number, port: number): void {
-    if (!this.fits(1, bytes.length)) this.flush();
-    this.begin(address, port);
-    this.copy(bytes);
-    this.end();
-  }
-
   /**
    * Sends what is pending. Where the socket's buffer is full it waits for room, but not for long: what then cannot be
    * sent is a lost datagram.
@@ -284,12 +256,7 @@ export class UdpSender {
     let sent = 0;
     let waits = 0;
     while (sent < count) {
-      const taken = libc().sendmmsg(
-        this.fd,
-        this.#headersAddress + sent * MMSGHDR,
-        count - sent,
-        MSG_DONTWAIT,
-      );
+      const taken = libc.sendmmsg(this.fd, this.#headersAddress + sent * MMSGHDR, count - sent, MSG_DONTWAIT);
       if (taken > 0) {
         sent += taken;
         continue;
@@ -301,7 +268,6 @@ export class UdpSender {
         this.#poll.wait(5, POLLOUT);
         continue;
       }
-      this.refused += 1;
       const hasSegments = this.#headers[sent * 16 + 10] !== 0;
       const segment = hasSegments ? (this.#control[(sent * CONTROL) / 4 + 4] as number) : 0;
       onRefused?.(this.#tags[sent] as number, errno, segment);
@@ -324,11 +290,6 @@ export class UdpSender {
     this.#vectors[vector + 2] = length;
     this.#parts += 1;
   }
-}
-
-/** Whether the kernel or the device cannot cut segments: what was refused is to be sent one by one. */
-export function isSegmentError(errno: number): boolean {
-  return errno === EIO || errno === EINVAL;
 }
 
 /** Waits for descriptors in the calling thread, which does nothing else meanwhile. */
@@ -354,7 +315,7 @@ export class Poll {
       for (let i = 0; i < this.#count; i += 1) this.#shorts[i * 4 + 2] = events;
       this.#events = events;
     }
-    return libc().poll(this.#memory.address, this.#count, timeoutMs);
+    return libc.poll(this.#memory.address, this.#count, timeoutMs);
   }
 
   isReady(i: number): boolean {

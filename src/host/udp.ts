@@ -4,11 +4,13 @@ import koffi from 'koffi';
 import { Refusal } from '../model/command.ts';
 import { type Ipv4, ipv4ToBytes, UNSPECIFIED } from '../net/ipv4.ts';
 import { BatchedSocket } from './batched-socket.ts';
+import { libc } from './libc.ts';
 
 // Linux's numbers, the same on amd64 and arm64 (asm-generic/socket.h).
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_BROADCAST = 6;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
@@ -17,26 +19,11 @@ const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-interface SocketCalls {
-  socket(domain: number, type: number, protocol: number): number;
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
-  bind(fd: number, address: Uint8Array, length: number): number;
-  close(fd: number): number;
-}
-
-let calls: SocketCalls | undefined;
-
-function libc(): SocketCalls {
-  if (calls) return calls;
-  const library = koffi.load(null);
-  calls = {
-    socket: library.func('int socket(int, int, int)'),
-    setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32)'),
-    bind: library.func('int bind(int, const void *, uint32)'),
-    close: library.func('int close(int)'),
-  } as SocketCalls;
-  return calls;
-}
+/**
+ * Room for a burst of a whole rack: some 4,000 DHCP messages that come while the disk is busy. systemd/netboot.sysctl
+ * lets a service without CAP_NET_ADMIN have it.
+ */
+export const BURST_BYTES = 4 * 2 ** 20;
 
 export interface UdpBinding {
   /** Only datagrams that arrive on this interface, and every datagram leaves by it. */
@@ -48,6 +35,8 @@ export interface UdpBinding {
   readonly checksum?: boolean;
   /** Of the receive and of the send buffer; without CAP_NET_ADMIN at most net.core.{rmem,wmem}_max. */
   readonly bufferBytes?: number;
+  /** Beside others on the port who allow it as well (SO_REUSEADDR): each of them gets every broadcast. */
+  readonly isShared?: boolean;
 }
 
 /**
@@ -61,16 +50,23 @@ export interface UdpBinding {
  * @throws Refusal naming the interface, the port and the remedy.
  */
 export async function openUdp(binding: UdpBinding): Promise<dgram.Socket> {
-  return await adoptDescriptor(openUdpDescriptor(binding));
+  return await adoptAlone(openUdpDescriptor(binding));
 }
 
 /** The same for many small datagrams. @throws Refusal */
 export async function openBatchedUdp(binding: UdpBinding): Promise<BatchedSocket> {
   const fd = openUdpDescriptor(binding);
-  return new BatchedSocket(await adoptDescriptor(fd), fd);
+  return new BatchedSocket(await adoptAlone(fd), fd);
 }
 
-/** A descriptor as a socket of Node, which closes it. */
+/** libuv sets SO_REUSEADDR on every descriptor that it takes over. */
+async function adoptAlone(fd: number): Promise<dgram.Socket> {
+  const opened = await adoptDescriptor(fd);
+  libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(0), 4);
+  return opened;
+}
+
+/** A descriptor as a socket of Node, which closes it; from then on it shares its port with others that are willing to. */
 export async function adoptDescriptor(fd: number): Promise<dgram.Socket> {
   const opened = dgram.createSocket('udp4');
   await new Promise<void>((resolve, reject) => {
@@ -88,7 +84,7 @@ export async function adoptDescriptor(fd: number): Promise<dgram.Socket> {
  * {@link closeDescriptor}. @throws Refusal
  */
 export function openUdpDescriptor(binding: UdpBinding): number {
-  const { socket, setsockopt, bind, close } = libc();
+  const { socket, setsockopt, bind, close } = libc;
   const fd = socket(AF_INET, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
   if (fd < 0) throw refuse(binding, koffi.errno());
   const on = Uint8Array.of(1, 0, 0, 0);
@@ -99,6 +95,7 @@ export function openUdpDescriptor(binding: UdpBinding): number {
   address.set(ipv4ToBytes(binding.address ?? UNSPECIFIED), 4);
   const failed =
     setsockopt(fd, SOL_SOCKET, SO_BROADCAST, on, 4) < 0 ||
+    (binding.isShared === true && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, 4) < 0) ||
     (binding.checksum === false && setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, on, 4) < 0) ||
     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) < 0 ||
     bind(fd, address, address.length) < 0;
@@ -119,7 +116,7 @@ export function openUdpDescriptor(binding: UdpBinding): number {
 }
 
 export function closeDescriptor(fd: number): void {
-  libc().close(fd);
+  libc.close(fd);
 }
 
 const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);

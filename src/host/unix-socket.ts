@@ -33,6 +33,11 @@ export async function clearUnixSocket(path: string): Promise<void> {
   }
 }
 
+/** Whether a service answers at this socket. */
+export async function isAnswered(path: string): Promise<boolean> {
+  return (await connectError(path)) === undefined;
+}
+
 /** File permissions decide who may use the API: owner and group. */
 export async function restrictUnixSocket(path: string): Promise<void> {
   await chmod(path, 0o660);

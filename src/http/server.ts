@@ -1,10 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { isExpectedMiss } from '../boot/firmware.ts';
 import type { OpenBootFile } from '../model/boot-file.ts';
-import { Refusal } from '../model/command.ts';
+import { lineBudget } from '../model/line-budget.ts';
 import type { Log } from '../model/log.ts';
+import { oneAtATime } from '../model/one-at-a-time.ts';
 import { throttle } from '../model/throttle.ts';
+import type { WarningSink } from '../model/warnings.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
+import { Connections } from './connections.ts';
 import { type HttpCounters, newHttpCounters } from './counters.ts';
 import { etagOf, partOf } from './range.ts';
 import { agentOf, pathOf } from './request.ts';
@@ -33,13 +37,14 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly openFile: OpenBootFile;
   readonly log: Log;
+  readonly warnings: WarningSink;
   readonly limits?: Partial<HttpLimits>;
 }
 
 export interface HttpBootServer {
   /**
    * Listens at these addresses from now on and at no others; transfers from an address that is gone run to their end.
-   * @throws Refusal for an address it cannot listen at; the others are served all the same.
+   * For an interface where it cannot, a warning stands until a later call finds the address free.
    */
   listenAt(listeners: Iterable<HttpListener>): Promise<void>;
   /** `running`: transfers that run now. */
@@ -58,6 +63,8 @@ const DEFAULT_LIMITS: HttpLimits = {
 /** Firmware sends a few hundred bytes. */
 const MOST_HEADER_BYTES = 8192;
 const BUSY_LOG_INTERVAL_MS = 10_000;
+/** A rack that boots stays readable, and a client that does nothing but ask does not fill the disk. */
+const LINES_PER_SECOND = { sent: 50, unsent: 20 };
 
 interface Request {
   readonly request: IncomingMessage;
@@ -71,30 +78,40 @@ interface Request {
  * compressed answer, since firmware understands none of those (raspberrypi/rpi-eeprom#475).
  */
 export function startHttpServer(options: HttpServerOptions): HttpBootServer {
-  const { port, openFile, log } = options;
+  const { port, openFile, log, warnings } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newHttpCounters();
   const servers = new Map<string, Server>();
-  const connections = new Set<Socket>();
+  const troubled = new Set<string>();
+  const connections = new Connections(limits, Date.now);
   /** Of each connection, the answers under way and the last of them: they go out one after the other. */
   const queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
   const busy = throttle(BUSY_LOG_INTERVAL_MS, Date.now);
+  const sentLines = lineBudget(LINES_PER_SECOND.sent, Date.now);
+  const unsentLines = lineBudget(LINES_PER_SECOND.unsent, Date.now);
+  const inTurn = oneAtATime();
   let running = 0;
 
+  /** Why a request was not answered with its file. */
+  function tell(level: 'info' | 'warn' | 'error', fields: object, message: string): void {
+    unsentLines((left) => log[level]({ ...fields, ...(left > 0 ? { left } : {}) }, message));
+  }
+
   function accept(listener: HttpListener, socket: Socket): void {
-    const client = socket.remoteAddress;
-    const ofClient = [...connections].filter((other) => other.remoteAddress === client).length;
-    if (connections.size >= limits.connections || ofClient >= limits.connectionsPerClient) {
+    const client = socket.remoteAddress ?? '';
+    const superfluous = connections.add(client, socket);
+    if (superfluous) {
       counters.busy += 1;
       busy((left) => {
-        const fields = { id: 'HTTP_BUSY', interface: listener.interface, client, left };
-        log.warn(fields, 'too many connections are open: more are closed at once');
+        const fields = { id: 'HTTP_BUSY', interface: listener.interface, left };
+        log.warn(
+          { ...fields, client: superfluous.remoteAddress },
+          'too many connections are open: those of the clients with most are closed',
+        );
       });
-      socket.destroy();
-      return;
+      superfluous.destroy();
     }
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    socket.once('close', () => connections.delete(client, socket));
   }
 
   function receive(listener: HttpListener, request: IncomingMessage, response: ServerResponse): void {
@@ -118,7 +135,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
       .then(() => answer({ request, response, fields }))
       .catch((error: unknown) => {
         counters.failed += 1;
-        log.error({ ...fields, id: 'HTTP_FAILED', err: error }, 'cannot serve');
+        tell('error', { ...fields, id: 'HTTP_FAILED', err: error }, 'cannot serve');
         socket.destroy();
       })
       .finally(() => {
@@ -129,9 +146,10 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
   async function answer(asked: Request): Promise<void> {
     const { request, response, fields } = asked;
     if (request.socket.destroyed) return;
+    connections.touch(fields.client, request.socket);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       counters.refused += 1;
-      log.info({ ...fields, id: 'HTTP_REFUSED', method: request.method }, 'only GET and HEAD are served');
+      tell('info', { ...fields, id: 'HTTP_REFUSED', method: request.method }, 'only GET and HEAD are served');
       // What may follow of it is not waited for.
       response.setHeader('Connection', 'close');
       return say(response, 405, 'this server is read-only: use GET or HEAD', { Allow: 'GET, HEAD' });
@@ -145,13 +163,15 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     const file = await openFile(client, path);
     if (file.kind === 'missing') {
       counters.missed += 1;
-      log.info({ ...fields, id: 'HTTP_MISS' }, file.reason);
+      const told = { ...fields, id: 'HTTP_MISS' };
+      if (isExpectedMiss(path)) log.debug(told, file.reason);
+      else tell('info', told, file.reason);
       return say(response, 404, file.reason);
     }
     running += 1;
     const deadline = setTimeout(() => {
       counters.timeouts += 1;
-      log.warn({ ...fields, id: 'HTTP_TIMEOUT' }, 'the transfer took too long');
+      tell('warn', { ...fields, id: 'HTTP_TIMEOUT' }, 'the transfer took too long');
       request.socket.destroy();
     }, limits.transferMs);
     try {
@@ -192,15 +212,16 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     }
     const sent = await sendPart(response, file, part, (count) => {
       counters.bytes += count;
+      connections.touch(fields.client, request.socket);
     });
     const told = { ...fields, size, ...(kind === 'part' ? { start, end } : {}), ms: Date.now() - startedAt };
     if (sent === 'completed') {
       counters.completed += 1;
       if (kind === 'part') counters.partial += 1;
-      log.info({ ...told, id: 'HTTP_SENT' }, 'sent');
+      sentLines((left) => log.info({ ...told, id: 'HTTP_SENT', ...(left > 0 ? { left } : {}) }, 'sent'));
     } else if (sent === 'aborted') {
       counters.aborted += 1;
-      log.info({ ...told, id: 'HTTP_ABORTED' }, 'the client broke off');
+      tell('info', { ...told, id: 'HTTP_ABORTED' }, 'the client broke off');
     } else {
       throw new Error(`the file ended before its ${size} bytes`);
     }
@@ -225,6 +246,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     );
   }
 
+  /** @throws Error when the address is taken, gone or not allowed. */
   async function open(listener: HttpListener): Promise<void> {
     const server = createServer({
       maxHeaderSize: MOST_HEADER_BYTES,
@@ -249,12 +271,6 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
         server.off('error', reject);
         resolve();
       });
-    }).catch((error: Error) => {
-      throw new Refusal(
-        `HTTP cannot listen at ${listener.address}:${port} (interface ${listener.interface}): ${error.message}`,
-        'Stop what listens there, or set another port or "http: { port: off }" in the configuration.',
-        { cause: error },
-      );
     });
     server.on('error', (error) =>
       log.error({ id: 'HTTP_SOCKET', interface: listener.interface, err: error }, 'socket failed'),
@@ -264,20 +280,37 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
 
   let isStopped = false;
 
+  async function follow(wanted: ReadonlyMap<string, HttpListener>): Promise<void> {
+    if (isStopped) return; // whoever follows the interfaces may come a moment late
+    for (const [key, server] of servers) {
+      if (wanted.has(key)) continue;
+      servers.delete(key);
+      server.close();
+    }
+    const over = new Set(troubled);
+    for (const [key, listener] of wanted) {
+      if (servers.has(key)) continue;
+      await open(listener).catch((error: Error) => {
+        const id = warningOf(listener);
+        over.delete(id);
+        troubled.add(id);
+        warnings.raise(
+          id,
+          `HTTP is not served on ${listener.interface}: ${error.message}. Stop what listens at ${listener.address}:${port}, or set another port or "http: { port: off }" in the configuration; it is tried again until then`,
+        );
+      });
+    }
+    for (const id of over) {
+      troubled.delete(id);
+      warnings.clear(id);
+    }
+    if (isStopped) for (const server of servers.values()) server.close();
+  }
+
   return {
-    async listenAt(listeners) {
-      if (isStopped) return; // whoever follows the interfaces may come a moment late
+    listenAt(listeners) {
       const wanted = new Map([...listeners].map((listener) => [keyOf(listener), listener]));
-      for (const [key, server] of servers) {
-        if (wanted.has(key)) continue;
-        servers.delete(key);
-        server.close();
-      }
-      const problems: unknown[] = [];
-      for (const [key, listener] of wanted)
-        if (!servers.has(key)) await open(listener).catch((error: unknown) => problems.push(error));
-      if (isStopped) for (const server of servers.values()) server.close();
-      if (problems.length > 0) throw problems[0];
+      return inTurn(() => follow(wanted));
     },
     counters: () => ({ ...counters, running }),
     async stop() {
@@ -286,13 +319,14 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
         (server) => new Promise<void>((resolve) => server.close(() => resolve())),
       );
       servers.clear();
-      for (const socket of connections) socket.destroy();
+      for (const socket of connections.all()) socket.destroy();
       await Promise.all(closed);
     },
   };
 }
 
 const keyOf = ({ interface: name, address }: HttpListener): string => `${name} ${address}`;
+const warningOf = (listener: HttpListener): string => `HTTP_NOT_SERVED ${listener.interface}`;
 
 /** A short answer in words, for the person who looks at a screen or a log. */
 function say(

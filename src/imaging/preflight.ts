@@ -38,10 +38,14 @@ export async function checkPrograms(run: Run, workFolder: string, target: string
   for (const program of ['mmdebstrap', 'unshare', 'setpriv', 'dpkg', 'apt-get'])
     await run(program, ['--version']);
   await run('mksquashfs', ['-version']);
-  if (arch !== 'arm64') await run('qemu-aarch64-static', ['--version']);
   await access(KEYRING).catch(() => {
     throw new Refusal(`${KEYRING} is missing`, 'Install it: apt-get install debian-archive-keyring');
   });
+  if (target === 'arm64' && arch !== 'arm64') await checkEmulation(run, workFolder);
+}
+
+async function checkEmulation(run: Run, workFolder: string): Promise<void> {
+  await run('qemu-aarch64-static', ['--version']);
   const [program, args] = isolated('probe');
   try {
     await run(program, args, { env: { WORK: workFolder, ROOT: '/nonexistent' } });

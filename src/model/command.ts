@@ -40,9 +40,12 @@ export class CommandError extends Error {
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly remedy: string;
+  /** Of the process that ends with it. */
+  readonly exitCode: number;
 
-  constructor(problem: string, remedy: string, options?: ErrorOptions) {
+  constructor(problem: string, remedy: string, options: ErrorOptions & { readonly exitCode?: number } = {}) {
     super(`${problem}. ${remedy}`, options);
     this.remedy = remedy;
+    this.exitCode = options.exitCode ?? 1;
   }
 }

@@ -30,8 +30,11 @@ const flush = promisify(fdatasync);
  * four times as little goes to the disk (which may be an SD card). A row of a quarter of it still needs no second page.
  */
 const PAGE_BYTES = 1024;
-/** In the log, before they are moved to the database file, which holds everybody up. */
-const CHECKPOINT_PAGES = 8000;
+/**
+ * In the log, before they are moved to the database file, which holds everybody up. Each page of the database is moved once,
+ * however often it was written: a larger log costs the same, more rarely.
+ */
+const CHECKPOINT_PAGES = 32_000;
 
 const LOG_ROOM_BYTES = CHECKPOINT_PAGES * (PAGE_BYTES + 24);
 

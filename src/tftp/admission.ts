@@ -24,6 +24,7 @@ interface Client<T> {
  */
 export class Admission<T extends Applicant> {
   readonly #slots: number;
+  readonly #slotsPerClient: number;
   /** Those with something waiting or running. Those that wait are in the order of their turns. */
   readonly #clients = new Map<number, Client<T>>();
   readonly #turns = new Set<number>();
@@ -32,8 +33,10 @@ export class Admission<T extends Applicant> {
   #hurriedRunning = 0;
   #hurriedWaiting = 0;
 
-  constructor(slots: number) {
+  /** @param slotsPerClient that one may have, however many are free */
+  constructor(slots: number, slotsPerClient = slots) {
     this.#slots = slots;
+    this.#slotsPerClient = slotsPerClient;
   }
 
   get running(): number {
@@ -65,6 +68,7 @@ export class Admission<T extends Applicant> {
   #nextOf(isHurried: boolean): T | undefined {
     for (const address of this.#turns) {
       const client = this.#client(address);
+      if (client.running.size >= this.#slotsPerClient) continue;
       const first = firstOf(client.waiting, isHurried);
       if (first === undefined) continue;
       client.waiting.delete(first);

@@ -20,12 +20,14 @@ export interface EngineHandleOptions {
   readonly entry: URL;
   readonly openWake: () => Wake;
   readonly limits: EngineLimits;
+  /** How long it may do nothing before it counts as hanging; 10 s unless told. */
+  readonly stuckMs?: number;
   readonly onReports: (reports: readonly EngineReport[]) => void;
   /** The thread has ended by itself: nothing it ran goes on. */
   readonly onDeath: (cause: Error) => void;
 }
 
-const STUCK_MS = 10_000;
+const DEFAULT_STUCK_MS = 10_000;
 
 /** An engine as the service sees it: orders go in, reports come out. */
 export class EngineHandle {
@@ -37,9 +39,11 @@ export class EngineHandle {
   readonly #orders = new Int32Array(new SharedArrayBuffer(4));
   readonly #exited: Promise<void>;
   #isStopping = false;
-  #beat = { value: 0, at: performance.now(), isTold: false };
+  readonly #stuckMs: number;
+  #beat = { value: 0, at: performance.now() };
 
   constructor(options: EngineHandleOptions) {
+    this.#stuckMs = options.stuckMs ?? DEFAULT_STUCK_MS;
     this.#wake = options.openWake();
     const workerData: EngineSetup = {
       wakeFd: this.#wake.fd,
@@ -77,14 +81,12 @@ export class EngineHandle {
     return this.#gauges[gauge[name]] as number;
   }
 
-  /** True once when its heart has stood still for {@link STUCK_MS}. */
+  /** Whether its heart stands still, in a system call on a failing disk for one. To be asked every few seconds. */
   isStuck(): boolean {
     const now = performance.now();
     const beat = this.gauge('heartbeat');
-    if (beat !== this.#beat.value) this.#beat = { value: beat, at: now, isTold: false };
-    if (this.#beat.isTold || now - this.#beat.at < STUCK_MS) return false;
-    this.#beat.isTold = true;
-    return true;
+    if (beat !== this.#beat.value) this.#beat = { value: beat, at: now };
+    return now - this.#beat.at >= this.#stuckMs;
   }
 
   /** Ends every transfer without a word; resolves when the thread is gone. */

@@ -1,4 +1,5 @@
 import type { Log } from '../model/log.ts';
+import type { WarningSink } from '../model/warnings.ts';
 import { EngineHandle, type Wake } from './engine-handle.ts';
 import type { EngineLimits, EngineReport, gauge, StartOrder } from './engine-port.ts';
 
@@ -16,6 +17,8 @@ export interface EnginePoolOptions {
   readonly openWake: () => Wake;
   readonly transferSockets: TransferSockets;
   readonly limits: EngineLimits;
+  readonly stuckMs?: number;
+  readonly warnings: WarningSink;
   readonly log: Log;
   readonly onOver: (report: Extract<EngineReport, { kind: 'over' }>) => void;
   readonly onAnswered: (id: number) => void;
@@ -43,6 +46,7 @@ const SOCKETS_PER_INTERFACE = 2;
 const MAX_DEATHS = 5;
 const COUNTING = ['bytes', 'retransmissions', 'strangers', 'malformed', 'unsent'] as const;
 const DEATHS_WITHIN_MS = 60_000;
+const STUCK = 'TFTP_ENGINE_STUCK';
 
 /** The engines, each with its thread and its sockets. One that dies is told of, and replaced. */
 export class EnginePool {
@@ -62,7 +66,8 @@ export class EnginePool {
 
   /** @throws Error when there are no sockets for the interface. */
   start(interfaceName: string, order: Omit<StartOrder, 'kind' | 'group'>): void {
-    const member = this.#members.reduce((least, other) =>
+    const able = this.#able;
+    const member = (able.length > 0 ? able : this.#members).reduce((least, other) =>
       other.handle.load < least.handle.load ? other : least,
     );
     const { group } = this.#groupOf(member, interfaceName);
@@ -72,8 +77,17 @@ export class EnginePool {
     member.handle.post({ kind: 'start', group, ...order });
   }
 
-  restart(id: number): void {
-    this.#byTransfer.get(id)?.handle.post({ kind: 'restart', id });
+  /** @returns false when the engine that has it hangs, and there is one that does not */
+  restart(id: number): boolean {
+    const handle = this.#byTransfer.get(id)?.handle;
+    if (handle?.isStuck() && this.#able.length > 0) return false;
+    handle?.post({ kind: 'restart', id });
+    return true;
+  }
+
+  /** Those that do not hang. */
+  get #able(): readonly Member[] {
+    return this.#members.filter(({ handle }) => !handle.isStuck());
   }
 
   /** Its end is told as that of every other one. */
@@ -95,11 +109,14 @@ export class EnginePool {
     return this.#members.length;
   }
 
-  /** Tells of engines that hang, in a system call on a failing disk for one. To be called every few seconds. */
+  /** Tells of engines that hang, for as long as they do. To be called every few seconds. */
   watch(): void {
-    for (const { handle } of this.#members) {
-      if (!handle.isStuck()) continue;
-      this.#options.log.error({ id: 'TFTP_ENGINE_STUCK' }, 'a TFTP engine has done nothing for 10 s');
+    const stuck = this.#members.length - this.#able.length;
+    if (stuck === 0) this.#options.warnings.clear(STUCK);
+    else {
+      const which = `${stuck} of ${this.#members.length} TFTP engines`;
+      const text = `${which} hang, and so does what they send: look for a failing disk in the kernel's messages`;
+      this.#options.warnings.raise(STUCK, text);
     }
   }
 
@@ -114,7 +131,7 @@ export class EnginePool {
   }
 
   #open(): Member {
-    const { entry, openWake, limits } = this.#options;
+    const { entry, openWake, limits, stuckMs } = this.#options;
     const member: Member = {
       groups: new Map(),
       current: new Map(),
@@ -123,6 +140,7 @@ export class EnginePool {
         entry,
         openWake,
         limits,
+        ...(stuckMs === undefined ? {} : { stuckMs }),
         onReports: (reports) => this.#take(member, reports),
         onDeath: (cause) => this.#bury(member, cause),
       }),

@@ -1,4 +1,5 @@
 import { WireError } from '../net/bytes.ts';
+import { isSegmentError } from './errno.ts';
 import { decodePacket, encodePacket, type TftpPacket } from './packet.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Running } from './running.ts';
@@ -58,7 +59,7 @@ export class EngineSocket {
   #onRefused: OnRefused = () => {};
   readonly #refuse: OnRefused = (tag, errno, segment) => {
     // A window that could not be cut is one that got lost: from the next on every block goes by itself.
-    if (segment > 0 && errno !== EFAULT) this.#canSegment = false;
+    if (segment > 0 && isSegmentError(errno)) this.#canSegment = false;
     this.#onRefused(tag, errno, segment);
   };
 
@@ -89,10 +90,13 @@ export class EngineSocket {
     }
   }
 
-  /** @returns bytes of file data that were put to the datagrams */
+  /** Sends what the transfer has opened. @returns bytes of file data that were put to the datagrams */
   sendWindow(running: Running, onRefused: OnRefused): number {
-    const { transfer } = running;
-    const { first, last } = transfer;
+    return this.sendBlocks(running, running.transfer.first, running.transfer.last, onRefused);
+  }
+
+  /** @returns bytes of file data that were put to the datagrams */
+  sendBlocks(running: Running, first: number, last: number, onRefused: OnRefused): number {
     if (last < first) return 0;
     if (last === 0) {
       this.#sendOack(running, onRefused);
@@ -161,5 +165,3 @@ export class EngineSocket {
     return length;
   }
 }
-
-const EFAULT = 14;

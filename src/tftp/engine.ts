@@ -7,6 +7,7 @@ import {
   type StartOrder,
 } from './engine-port.ts';
 import { EngineSocket, type OpenDatagrams } from './engine-socket.ts';
+import { EFAULT } from './errno.ts';
 import { Lanes } from './lanes.ts';
 import { errorCode } from './packet.ts';
 import { RecentPeers } from './recent-peers.ts';
@@ -77,19 +78,14 @@ export class Engine {
         return;
       }
       case 'close':
-        this.#closing.add(order.group);
-        this.#closeUnused();
+        this.#closing.add(order.group); // by the next turn
         return;
       case 'start':
         this.#start(order, now);
         return;
       case 'restart': {
         const running = this.#byId.get(order.id);
-        if (!running) return;
-        // It keeps its slot, or its place in the line.
-        running.returnToFresh();
-        running.transfer.start(now);
-        this.#send(running);
+        if (running?.transfer.request(now)) this.#send(running);
         return;
       }
       case 'end': {
@@ -122,6 +118,7 @@ export class Engine {
     if (isDue && (!isMoreThere || now - this.#nextCheck > MAX_LATE_MS)) this.#check(now);
     if (now >= this.#lanes.nextReview) this.#lanes.review(now);
     for (const socket of this.sockets) if (socket.sender.pending > 0) this.#flush(socket, now);
+    if (this.#closing.size > 0) this.#closeUnused();
   }
 
   get isAnyReady(): boolean {
@@ -223,6 +220,11 @@ export class Engine {
       case outcome.nothing:
         // A block that was paced is acknowledged, and its deadline is the next one's turn.
         return;
+      case outcome.restarted:
+        // It keeps its slot, or its place in the line.
+        running.returnToFresh();
+        this.#follow(running, outcome.progress, now);
+        return;
       case outcome.progress:
         if (!running.hasAnswered) {
           running.hasAnswered = true;
@@ -235,6 +237,14 @@ export class Engine {
         transfer.open(now, running.lane === lane.waiting ? 1 : transfer.terms.windowSize);
         this.#count(gauge.retransmissions, 1);
         break;
+      case outcome.doubtful:
+        this.#expectDeadline(transfer.deadline);
+        this.#count(gauge.retransmissions, 1);
+        this.#count(
+          gauge.bytes,
+          running.socket.sendBlocks(running, transfer.answer, transfer.answer, this.#onRefused),
+        );
+        return;
       case outcome.completed:
         this.#over(running, { kind: 'completed' }, now);
         return;
@@ -322,9 +332,9 @@ export class Engine {
     this.#recent.set(running.address, running.port, running.socket, now);
     this.#options.report({ kind: 'over', id: running.id, outcome: result });
     if (this.#lanes.waiting > 0) this.#lanes.admit(now);
-    if (this.#closing.size > 0) this.#closeUnused();
   }
 
+  /** Only between turns: a turn walks the datagrams that lie in the sockets' memory. */
   #closeUnused(): void {
     for (const group of this.#closing) {
       const sockets = this.#groups.get(group) ?? [];
@@ -341,5 +351,3 @@ export class Engine {
     this.#gauges[which] = (this.#gauges[which] as number) + by;
   }
 }
-
-const EFAULT = 14;

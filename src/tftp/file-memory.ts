@@ -33,12 +33,19 @@ interface Shared {
 }
 
 /** Files that somebody may write to are copied up to this size; larger ones are mapped, and watched. */
-const MAX_COPY_BYTES = 256 * 1024 * 1024;
-/** All copies together; beyond, files are mapped. */
-const MAX_COPIED_BYTES = 1024 * 1024 * 1024;
+const MAX_COPY_BYTES = 16 * 1024 * 1024;
+/** All copies together; beyond, files are mapped. Whoever reads many must not make the service large. */
+const MAX_COPIED_BYTES = 64 * 1024 * 1024;
+/** Of texts made for a client too, which lie in no file: few KB each. */
+const MAX_HELD_BYTES = 256 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 /** A Pi reads most files twice; what was copied or mapped for the first reading is there for the second. */
 const KEEP_MS = 10_000;
+
+/** A disk or a network file system that cannot tell any more (EIO, ESTALE) has lost the file as it was. */
+async function isUnchanged({ source }: BootFile): Promise<boolean> {
+  return source === undefined || source.isUnchanged().catch(() => false);
+}
 
 /**
  * One copy in memory of every file that is being sent, however many want it. Sealed files are mapped: the page cache is
@@ -83,7 +90,7 @@ export class FileMemories {
         address,
         size: file.size,
         isFirm: held.isFirm,
-        isUnchanged: async () => held.isFirm || ((await held.file.source?.isUnchanged()) ?? true),
+        isUnchanged: async () => held.isFirm || (await isUnchanged(held.file)),
         release: () => {
           if (isReleased) return;
           isReleased = true;
@@ -129,7 +136,7 @@ export class FileMemories {
   }
 
   async #copy(file: BootFile): Promise<FileMemory> {
-    if (this.#copied + file.size > MAX_COPIED_BYTES) throw new Error('too many files are held in memory');
+    if (this.#copied + file.size > MAX_HELD_BYTES) throw new Error('too many files are held in memory');
     const memory = this.#host.allocateMemory(file.size);
     this.#copied += file.size;
     const release = () => {

@@ -14,6 +14,7 @@ export interface Terms {
 
 const DEFAULT_BLOCK_SIZE = 512;
 const DEFAULT_TIMEOUT_MS = 1000;
+const MAX_TIMEOUT_S = 10;
 /** A window is a burst: one that a client's socket or a switch cannot hold is lost as a whole. */
 const MAX_WINDOW_BLOCKS = 64;
 const MAX_WINDOW_BYTES = 128 * 1024;
@@ -27,7 +28,8 @@ const MAX_WINDOW_BYTES = 128 * 1024;
  *   fragments, which no Pi firmware reassembles.
  * - `tsize` (RFC 2349): always the real size. Without it start.elf since 2020-04 treats the file as missing
  *   (raspberrypi/firmware#1526, #1913).
- * - `timeout` (RFC 2349, 1-255 s).
+ * - `timeout` (RFC 2349, 1-255 s): at most 10 s, or a few strangers that ask for minutes hold every transfer there is.
+ *   The RFC lets a server ignore it, not change it.
  * - `windowsize` (RFC 7440, 1-65535): at most what was asked. No Pi firmware asks for it.
  */
 export function negotiate(requested: ReadonlyMap<string, string>, size: number, maxBlockSize: number): Terms {
@@ -41,7 +43,7 @@ export function negotiate(requested: ReadonlyMap<string, string>, size: number, 
     accepted.set('tsize', String(size));
   }
 
-  const timeout = decimal(requested.get('timeout'), 1, 255);
+  const timeout = decimal(requested.get('timeout'), 1, MAX_TIMEOUT_S);
   if (timeout !== undefined) accepted.set('timeout', String(timeout));
 
   const windowsize = decimal(requested.get('windowsize'), 1, 65_535);

@@ -1,17 +1,21 @@
 import type dgram from 'node:dgram';
+import { FILE_TIMEOUT_MS, isExpectedMiss } from '../boot/firmware.ts';
 import type { OpenBootFile } from '../model/boot-file.ts';
 import { lineBudget } from '../model/line-budget.ts';
 import type { Log } from '../model/log.ts';
 import { throttle } from '../model/throttle.ts';
+import type { WarningSink } from '../model/warnings.ts';
 import { addressWord } from '../net/address-word.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { Admission } from './admission.ts';
 import { type Counters, newCounters } from './counters.ts';
 import type { Wake } from './engine-handle.ts';
 import { EnginePool, type TransferSockets } from './engine-pool.ts';
-import type { EngineLimits, EngineReport, Outcome } from './engine-port.ts';
+import type { EngineReport, Outcome } from './engine-port.ts';
 import { createErrorSocket, type ErrorSocket } from './error-socket.ts';
 import { FileMemories, type HeldFile, type MemoryHost } from './file-memory.ts';
+import { DEFAULT_LIMITS, engineLimits, type TftpLimits } from './limits.ts';
+import { longFileWarning } from './long-file.ts';
 import { negotiate } from './negotiate.ts';
 import { errorCode } from './packet.ts';
 import { decodeRequest, isSameRequest, type Request, refusalOf } from './request.ts';
@@ -21,18 +25,6 @@ export interface TftpListener {
   readonly interface: string;
   /** Bound to the service port on this interface; {@link TftpServer.stop} closes it. */
   readonly socket: dgram.Socket;
-}
-
-export interface TftpLimits {
-  /** Requests that are being answered, the small and the waiting included. */
-  readonly transfers: number;
-  readonly transfersPerClient: number;
-  /** From the request to the last ACK; no transfer lives longer. */
-  readonly transferMs: number;
-  /** Of all engines together: large files that are sent at full speed, while others wait. */
-  readonly slots: number;
-  /** Files up to this many bytes never wait. */
-  readonly smallBytes: number;
 }
 
 export interface TftpServerOptions {
@@ -48,10 +40,13 @@ export interface TftpServerOptions {
     readonly memory: MemoryHost;
     /** Files that somebody may write to are mapped instead of copied when they are larger. */
     readonly maxCopyBytes?: number;
+    /** How long an engine may do nothing before it counts as hanging; 10 s. */
+    readonly stuckMs?: number;
   };
   /** Of the interface now, in bytes; 1500 unless known. Blocks are kept small enough not to be fragmented. */
   readonly mtuOf?: (interfaceName: string) => number | undefined;
   readonly openFile: OpenBootFile;
+  readonly warnings: WarningSink;
   readonly log: Log;
   readonly limits?: Partial<TftpLimits>;
 }
@@ -87,39 +82,38 @@ interface Answering extends Slot {
   file?: HeldFile;
 }
 
-const DEFAULT_LIMITS: TftpLimits = {
-  transfers: 4096,
-  transfersPerClient: 1024,
-  transferMs: 15 * 60_000,
-  slots: 64,
-  smallBytes: 64 * 1024,
-};
 /** Files that are being opened at the same time, clients in turn. */
 const OPENINGS = 32;
+const OPENINGS_PER_CLIENT = 4;
 const DEFAULT_MTU = 1500;
+const CROWDED = 'TFTP_CROWDED';
+const CROWDED_TEXT =
+  `large files wait more than ${FILE_TIMEOUT_MS / 1000} s for their turn, and a Pi 4 or 5 gives one up by then: ` +
+  'more boot at the same time than the network carries';
 const LOG_INTERVAL_MS = 10_000;
 const TROUBLES_PER_SECOND = 20;
+/** A rack of 200 that boots stays within it. */
+const ANSWERS_PER_SECOND = 200;
 const SWEEP_MS = 1000;
 /** Of IPv4, UDP and a DATA packet. */
 const HEADER_BYTES = 20 + 8 + 4;
-/** What EEPROMs before 2025-09-23 can count to; start4.elf cut off what was longer (rpi-eeprom#375, #720). */
-const MAX_BLOCKS_OF_OLD_EEPROMS = 65_535;
 
 /**
  * Serves boot files over TFTP: RFC 1350 with the options of RFC 2347, 2348, 2349 and 7440, reading only, octet mode
  * only. Requests are taken and files are opened here; the transfers run in engines, threads of their own.
  */
 export function startTftpServer(options: TftpServerOptions): TftpServer {
-  const { listeners, mtuOf, openFile, log } = options;
+  const { listeners, mtuOf, openFile, warnings, log } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newCounters();
   const slots = new Slots<Answering>(limits);
   const inEngine = new Map<number, Answering>();
-  const openings = new Admission<Answering>(OPENINGS);
+  const openings = new Admission<Answering>(OPENINGS, OPENINGS_PER_CLIENT);
   const files = new FileMemories(options.engines.memory, Date.now, options.engines.maxCopyBytes);
   const errorSockets = new Map<TftpListener, ErrorSocket>();
   /** Every client that gives up is told of, but one that does nothing else must not fill the log. */
   const troubles = lineBudget(TROUBLES_PER_SECOND, Date.now);
+  const answers = lineBudget(ANSWERS_PER_SECOND, Date.now);
   const busy = throttle(LOG_INTERVAL_MS, Date.now);
   const tooLong = throttle(LOG_INTERVAL_MS, Date.now);
   let isStopped = false;
@@ -129,6 +123,7 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
   const engines = new EnginePool({
     ...options.engines,
     limits: engineLimits(limits, options.engines.workers),
+    warnings,
     log,
     onOver: (report) => finish(report),
     onAnswered: (id) => slots.answered(inEngine.get(id)),
@@ -145,16 +140,16 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     const key = `${listener.interface} ${peer.address}:${peer.port}`;
     const running = slots.get(key);
     if (running && isSameRequest(running.request, request)) {
-      if (running.id !== undefined) engines.restart(running.id);
-      return;
+      if (running.id === undefined || engines.restart(running.id)) return;
     }
-    // Another request from the same port: the client has given up the one before.
+    // The client has given up the one before, or the engine that has it hangs.
     if (running) abandon(running);
 
     const refusal = refusalOf(request);
     if (refusal) {
       counters.refused += 1;
-      log.info({ ...fieldsOf({ listener, peer, request }), id: 'TFTP_REFUSED' }, refusal.message);
+      const fields = { ...fieldsOf({ listener, peer, request }), id: 'TFTP_REFUSED' };
+      answers((left) => log.info({ ...fields, left }, refusal.message));
       await answerError(listener, peer, refusal.code, refusal.message);
       return;
     }
@@ -194,7 +189,8 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
 
   async function giveUp(slot: Answering, error: unknown): Promise<void> {
     counters.failed += 1;
-    log.error({ ...fieldsOf(slot), id: 'TFTP_FAILED', err: error }, 'cannot serve');
+    const fields = { ...fieldsOf(slot), id: 'TFTP_FAILED', err: error };
+    troubles((left) => log.error({ ...fields, left }, 'cannot serve'));
     if (!slots.has(slot)) return;
     release(slot);
     await answerError(
@@ -214,7 +210,9 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       if (!slots.has(slot)) return; // an error now would end the client's newer request
       release(slot);
       counters.missed += 1;
-      log.info({ ...fieldsOf(slot), id: 'TFTP_MISS' }, file.reason);
+      const fields = { ...fieldsOf(slot), id: 'TFTP_MISS' };
+      if (isExpectedMiss(request.filename)) log.debug(fields, file.reason);
+      else answers((left) => log.info({ ...fields, left }, file.reason));
       await answerError(listener, peer, errorCode.fileNotFound, file.reason);
       return;
     }
@@ -241,12 +239,9 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
   }
 
   function warnOfRollOver(slot: Answering, size: number, blockSize: number): void {
-    const blocks = Math.floor(size / blockSize) + 1;
-    if (blocks <= MAX_BLOCKS_OF_OLD_EEPROMS) return;
-    tooLong((left) => {
-      const fields = { ...fieldsOf(slot), id: 'TFTP_LONG_FILE', size, blockSize, left };
-      log.warn(fields, 'more than 65535 blocks: EEPROMs before 2025-09-23 cannot load this file');
-    });
+    const warning = longFileWarning(size, slot.request.options.get('blksize'), blockSize);
+    if (!warning) return;
+    tooLong((left) => log.warn({ ...fieldsOf(slot), id: 'TFTP_LONG_FILE', size, blockSize, left }, warning));
   }
 
   /** The engine has ended it, by itself or because it was told to: now nothing points to the file any more. */
@@ -314,6 +309,8 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
     measured = { at, bytes, rate };
     files.sweep();
     engines.watch();
+    if (engines.most('longestWaitMs') > FILE_TIMEOUT_MS) warnings.raise(CROWDED, CROWDED_TEXT);
+    else warnings.clear(CROWDED);
     for (const slot of inEngine.values()) {
       if (!slot.file || slot.file.isFirm || (await slot.file.isUnchanged())) continue;
       counters.failed += 1;
@@ -333,7 +330,9 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       log.error({ id: 'TFTP_SOCKET', interface: name, err: error }, 'socket failed'),
     );
   }
-  const sweeping = setInterval(() => void sweep(), SWEEP_MS).unref();
+  const sweeping = setInterval(() => {
+    sweep().catch((error) => log.error({ id: 'TFTP_SWEEP', err: error }, 'cannot look after the transfers'));
+  }, SWEEP_MS).unref();
 
   return {
     counters: () => ({
@@ -369,11 +368,6 @@ export function startTftpServer(options: TftpServerOptions): TftpServer {
       files.sweep(0);
     },
   };
-}
-
-function engineLimits(limits: TftpLimits, workers: number): EngineLimits {
-  const slots = Math.max(1, Math.ceil(limits.slots / workers));
-  return { slots, smallBytes: limits.smallBytes, transfers: limits.transfers };
 }
 
 function fieldsOf({ listener, peer, request }: Pick<Answering, 'listener' | 'peer' | 'request'>): object {

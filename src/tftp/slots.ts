@@ -14,7 +14,8 @@ export interface Slot {
 }
 
 interface Client<S> {
-  count: number;
+  /** The oldest first. */
+  readonly all: Set<S>;
   readonly silent: Set<S>;
 }
 
@@ -51,9 +52,9 @@ export class Slots<S extends Slot> {
   add(slot: S): void {
     this.#byKey.set(slot.key, slot);
     this.#silent.add(slot);
-    const client = this.#clients.get(slot.peer.address) ?? { count: 0, silent: new Set() };
+    const client = this.#clients.get(slot.peer.address) ?? { all: new Set(), silent: new Set() };
     this.#clients.set(slot.peer.address, client);
-    client.count += 1;
+    client.all.add(slot);
     client.silent.add(slot);
   }
 
@@ -71,19 +72,26 @@ export class Slots<S extends Slot> {
     const client = this.#clients.get(slot.peer.address);
     if (!client) return;
     client.silent.delete(slot);
-    client.count -= 1;
-    if (client.count === 0) this.#clients.delete(slot.peer.address);
+    client.all.delete(slot);
+    if (client.all.size === 0) this.#clients.delete(slot.peer.address);
   }
 
   /**
-   * Whether one more of this client fits the limits; if need be in the place of the oldest silent one, which is to be
-   * abandoned then. A real client answers within milliseconds, or asks again.
+   * Whether one more of this client fits the limits; if need be in the place of another one, which is to be abandoned
+   * then: the oldest silent one, since a real client answers within milliseconds, or asks again; else the newest of the
+   * client that has most, at least two more than this one, so that a few cannot keep all others out.
    */
   makeRoom(address: string): S | 'full' | undefined {
     const client = this.#clients.get(address);
-    const isClientFull = client !== undefined && client.count >= this.#limits.transfersPerClient;
+    const isClientFull = client !== undefined && client.all.size >= this.#limits.transfersPerClient;
     if (!isClientFull && this.#byKey.size < this.#limits.transfers) return undefined;
     const [oldest] = isClientFull ? client.silent : this.#silent;
-    return oldest ?? 'full';
+    return oldest ?? (isClientFull ? undefined : this.#surplus(client?.all.size ?? 0)) ?? 'full';
+  }
+
+  #surplus(own: number): S | undefined {
+    let most: ReadonlySet<S> | undefined;
+    for (const { all } of this.#clients.values()) if (all.size > (most?.size ?? own + 1)) most = all;
+    return most && [...most].at(-1);
   }
 }

@@ -13,6 +13,10 @@ export const outcome = {
   unconfirmed: 4,
   /** The client is gone. */
   gone: 5,
+  /** The client may have started over: the {@link Transfer.answer | answer} to its request is to be sent again. */
+  doubtful: 6,
+  /** It did start over: the next window may be opened, at the beginning of the file. */
+  restarted: 7,
 } as const;
 export type Outcome = (typeof outcome)[keyof typeof outcome];
 
@@ -24,13 +28,20 @@ const MAX_BACKOFF_MS = 4000;
  * The least wait for an ACK. RFC 6298 says 1 s, for the Internet; a lost block would cost a Pi a second, and at 1 % loss
  * its 30 s per file. Below, a client that only pauses would get duplicates (raspberrypi/firmware#1631).
  */
-const MIN_RTO_MS = 40;
+const MIN_RTO_MS = 20;
+/**
+ * The most that the first repetition waits, however slow the round trips: a Pi 3 takes a file that stands still for
+ * seconds for missing.
+ */
+const MAX_RTO_MS = 1000;
 /** How many round trips the wait is at least, since the ACKs of a fleet under load come unevenly. */
 const MIN_RTO_ROUND_TRIPS = 8;
 /** A client that did answer is not given up before, however short the waits have become. */
 const PATIENCE_MS = 15_000;
 /** How long the very last ACK is waited for. */
 const DALLY_MS = 3000;
+/** By this deadline after a doubled request the answer was sent once more: the first repeats the block, as ever. */
+const FIRST_DOUBT = 3;
 
 /**
  * One read transfer (RFC 1350, windows: RFC 7440) as a state machine: events in, the blocks to send out. It knows no
@@ -60,10 +71,32 @@ export class Transfer {
   #openedAt = 0;
   #progressAt = 0;
   #isGapAnswered = false;
+  /** 0: the request came once; 1: it came again in the middle of the file; counted on at every deadline since. */
+  #doubt = 0;
 
   constructor(terms: Terms, size: number) {
     this.terms = terms;
     this.blocks = Math.floor(size / terms.blockSize) + 1;
+  }
+
+  /**
+   * The request came again. Before anything is acknowledged its answer got lost, and is given again at once. Later a
+   * duplicate was long on its way, or the client has started over, from the same port: only one that falls silent is
+   * asked which, in turns by the block it waits for and by the {@link answer}.
+   * @returns whether the transfer began again
+   */
+  request(now: number): boolean {
+    if (this.isUnacknowledged) {
+      this.start(now);
+      return true;
+    }
+    if (this.#doubt === 0) this.#doubt = 1;
+    return false;
+  }
+
+  /** The block that answers the request. */
+  get answer(): number {
+    return this.#start + 1;
   }
 
   /** Answers the request, for the first time or again: with the OACK, or with DATA 1 when no option was accepted. */
@@ -71,6 +104,7 @@ export class Transfer {
     const isAgain = this.#rto !== 0;
     this.acked = this.#start;
     this.tries = 0;
+    this.#doubt = 0;
     this.#highest = this.acked;
     this.#rto = this.terms.timeoutMs;
     this.#smoothed = 0;
@@ -103,12 +137,15 @@ export class Transfer {
   /** @param wire the 16 bits of the ACK. */
   acknowledge(wire: number, now: number): Outcome {
     const progress = (wire - this.acked) & 0xffff;
-    if (progress === 0) return this.#repeat(now);
+    if (progress === 0) return this.#isRestart(wire) ? this.#restart(now) : this.#repeat(now);
     // An ACK inside the window tells of a gap (RFC 7440 section 4): the next window begins at the block that is missing.
-    if (progress > this.last - this.acked) return outcome.nothing;
+    if (progress > this.last - this.acked) {
+      return this.#isRestart(wire) ? this.#restart(now) : outcome.nothing;
+    }
     this.acked += progress;
     if (this.acked === this.#sampled) this.#sample(now - this.#openedAt);
     this.tries = 0;
+    this.#doubt = 0;
     this.#progressAt = now;
     this.#isGapAnswered = false;
     return this.acked >= this.blocks ? outcome.completed : outcome.progress;
@@ -124,7 +161,22 @@ export class Transfer {
     } else if (this.tries >= MAX_TRIES && silentMs >= PATIENCE_MS) return outcome.gone;
     this.tries += 1;
     this.retransmissions += 1;
-    return outcome.again;
+    if (this.#doubt === 0) return outcome.again;
+    this.#doubt += 1;
+    if (this.#doubt % 2 === 0) return outcome.again;
+    this.deadline = now + this.#wait();
+    return outcome.doubtful;
+  }
+
+  /** Whether the answer that was sent again is acknowledged. */
+  #isRestart(wire: number): boolean {
+    return this.#doubt >= FIRST_DOUBT && wire === this.answer;
+  }
+
+  #restart(now: number): Outcome {
+    this.start(now);
+    this.acked = this.answer;
+    return outcome.restarted;
   }
 
   /**
@@ -164,7 +216,7 @@ export class Transfer {
     }
     const adapted = this.#smoothed + 4 * this.#variation;
     const least = Math.max(MIN_RTO_MS, MIN_RTO_ROUND_TRIPS * this.#smoothed);
-    this.#rto = Math.min(Math.max(adapted, least), MAX_BACKOFF_MS);
+    this.#rto = Math.min(Math.max(adapted, least), MAX_RTO_MS);
   }
 }
 

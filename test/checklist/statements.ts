@@ -120,7 +120,7 @@ export const CHAPTERS: readonly Chapter[] = [
       must(60, 'EDK2 gets a boot file and siaddr and no Pi menu; an HTTPClient gets its option 60 back.'),
       must(61, 'iPXE gets a script and never iPXE again.'),
       must(62, 'U-Boot gets siaddr and file, and its pxelinux.cfg names are found.'),
-      must(63, 'Simulated boots of every firmware reach their kernel.'),
+      must(63, 'Simulated boots of every firmware, EDK2 among them, reach their kernel.'),
     ],
   },
 ];

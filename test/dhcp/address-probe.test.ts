@@ -13,7 +13,7 @@ function world(table: Array<[Ipv4, Mac]> = []) {
   const asked: Ipv4[] = [];
   const probe = new AddressProbe({
     provoke: (address) => asked.push(address),
-    neighbours: async () => new Map(table),
+    neighbour: async (address) => new Map(table).get(address),
     now: () => clock.now,
   });
   const ask = (address = ADDRESS, before?: Mac) =>

@@ -41,6 +41,18 @@ const information = (...subOptions: ReadonlyArray<readonly [number, Uint8Array]>
 const CIRCUIT = [1, hex('00 04 07')] as const;
 const FROM_RELAY: Partial<Arrival> = { source: { address: RELAY, port: 67 } };
 
+test('what a relay adds is bounded: more than a kilobyte would make the reply more than one packet', () => {
+  const request = (length: number) =>
+    plain('discover', { giaddr: RELAY, hops: 1 }, [
+      [OPTION.maximumMessageSize, hex('ffff')],
+      [OPTION.clientIdentifier, new Uint8Array(400)],
+      [OPTION.relayAgentInformation, new Uint8Array(length)],
+    ]);
+  const { message } = replyOf(ask({ network: RELAYED }, request(1000), FROM_RELAY));
+  assert.ok(encodeMessage(message).length + 28 <= 1500);
+  assert.equal(ask({ network: RELAYED }, request(1001), FROM_RELAY).kind, 'ignore');
+});
+
 test('the subnet of the relay gets addresses of its own pool, with its own settings', () => {
   const reply = replyOf(ask({ network: RELAYED }, plain('discover', { giaddr: RELAY, hops: 1 }), FROM_RELAY));
   const { message, destination } = reply;

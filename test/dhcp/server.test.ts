@@ -3,7 +3,7 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { OPTION } from '../../src/dhcp/options.ts';
+import { OPTION, textBytes } from '../../src/dhcp/options.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
 import { type DatagramSocket, type DhcpServerOptions, startDhcpServer } from '../../src/dhcp/server.ts';
 import { LeaseTable } from '../../src/fleet/leases.ts';
@@ -349,6 +349,41 @@ test('an address that another machine uses rests, and the client is offered the 
   const states = asked.map((address) => leases.byAddress(address as Ipv4)?.state);
   assert.deepEqual(states, ['declined', 'declined', 'offered']);
   assert.equal(lines.filter((line) => line.startsWith('DHCP_ADDRESS_IN_USE')).length, 2);
+});
+
+test('what boots over the network gets no address in use either; a Pi waits for nobody', async (t) => {
+  const asked: string[] = [];
+  const used = Promise.resolve(mac('02:00:00:00:00:99'));
+  const ask = ({ address }: { address: Ipv4 }) => (asked.push(address) === 1 ? used : undefined);
+  const { send, replied, counted } = await start(t, { probe: { ask } });
+  send(encodeMessage(plain('discover', {}, [[OPTION.vendorClass, textBytes('PXEClient:Arch:00007')]])));
+  const [reply] = await replied(1);
+  assert.equal(reply?.yiaddr, asked[1]);
+  await counted('inUse', 1);
+  send(PI4.bytes);
+  await replied(2);
+  assert.equal(asked.length, 2);
+});
+
+test('thousands of Pis a second are some hundred lines, and a broken network is not one a packet', async (t) => {
+  const written: string[] = [];
+  const log = {
+    ...silentLog,
+    info: (fields: object) => void written.push('id' in fields ? `${fields.id}` : ''),
+  };
+  const clock = { now: 1_000_000 };
+  const quiet = await start(t, { log, now: () => clock.now });
+  for (let round = 0; round < 40; round++) {
+    for (let index = 0; index < 20; index++) quiet.send(PI4.bytes);
+    await quiet.counted('offer', (round + 1) * 20);
+  }
+  assert.equal(written.filter((id) => id === 'DHCP_OFFER').length, 200);
+
+  const sent = () => assert.fail('ENETDOWN');
+  const broken = await start(t, { sent, now: () => clock.now });
+  for (let index = 0; index < 100; index++) broken.send(laptop(1));
+  await broken.counted('sendFailed', 100);
+  assert.ok(broken.lines.length <= 5, `${broken.lines.length} lines`);
 });
 
 test('while it is looked whether an address is in use, others are answered, and so is a Pi at once', async (t) => {

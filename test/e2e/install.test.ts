@@ -55,7 +55,10 @@ describe('scripts/install.sh on a Debian machine', { timeout: 30 * 60_000 }, () 
     const said = await install();
     assert.match(said, /nothing is served yet.*\n.*netboot init --interface NAME/);
     assert.deepEqual(await isActive('netboot', 'netboot-exports'), ['inactive', 'inactive']);
-    assert.match(await machine.run('netboot', 'init', '--output', '/root/guess.yaml'), /br0 .*dhcp full: no DHCP/);
+    assert.match(
+      await machine.run('netboot', 'init', '--output', '/root/guess.yaml'),
+      /br0 .*dhcp full: no DHCP/,
+    );
   });
 
   it('installs and starts everything for the interface that is named', async () => {

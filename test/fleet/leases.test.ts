@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LeaseTable } from '../../src/fleet/leases.ts';
+import type { Transaction } from '../../src/fleet/store.ts';
 import type { Lease, LeaseChange } from '../../src/model/lease.ts';
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../../src/net/ipv4.ts';
 import type { Mac } from '../../src/net/mac.ts';
@@ -117,6 +118,24 @@ describe('the lease table', () => {
     table.commit([{ kind: 'put', lease: A, volatile: true }]);
     await table.commit([{ kind: 'put', lease: { ...A } }]);
     assert.deepEqual(new LeaseTable(store).all(), [A]);
+  });
+
+  it('waits again for a lease whose flush failed, although the store shows it', async () => {
+    let isIll = true;
+    class DoubtfulStore extends MemoryStore {
+      override async transact(transaction: Transaction): Promise<number> {
+        const revision = await super.transact(transaction); // committed, and then the flush fails
+        if (isIll) throw new Error('EIO: fdatasync');
+        return revision;
+      }
+    }
+    const table = new LeaseTable(new DoubtfulStore());
+    const retry = async () => table.commit([{ kind: 'put', lease: { ...A } }]);
+    await assert.rejects(retry, /EIO/);
+    await assert.rejects(retry, /EIO/, 'what may be on no disk was taken for stored');
+    isIll = false;
+    await table.commit([{ kind: 'put', lease: B }]); // durable, and with it what was shown before
+    assert.equal(table.commit([{ kind: 'put', lease: { ...A } }]), undefined);
   });
 
   it('does not write again what is on the disk, and waits for what is on its way there', async () => {

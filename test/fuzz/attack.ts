@@ -10,6 +10,8 @@ export type AttackOrder =
 export interface AttackCounts {
   dhcp: number;
   pxe: number;
+  /** To port 68, where the service listens for other DHCP servers. */
+  rival: number;
   tftp: number;
   /** To the ports of running transfers, or where one might be. */
   transfer: number;

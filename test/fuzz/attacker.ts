@@ -3,10 +3,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setImmediate as turn } from 'node:timers/promises';
+import { OPTION } from '../../src/dhcp/options.ts';
+import { encodeMessage } from '../../src/dhcp/packet.ts';
 import { PacketSocket } from '../../src/host/packet-socket.ts';
 import { openUdp } from '../../src/host/udp.ts';
 import { ARP_REPLY, ARP_REQUEST, FrameReader, writeArp } from '../../src/net/frame.ts';
-import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../../src/net/ipv4.ts';
+import { type Ipv4, ipv4FromNumber, ipv4ToBytes, ipv4ToNumber, UNSPECIFIED } from '../../src/net/ipv4.ts';
 import { type Mac, macFromBytes, macToBytes } from '../../src/net/mac.ts';
 import {
   type AttackCounts,
@@ -30,7 +32,7 @@ import { writeForged } from './udp-frame.ts';
  */
 const task = JSON.parse(process.argv[2] as string) as AttackTask;
 const random = new Random(task.seed);
-const sent: AttackCounts = { dhcp: 0, pxe: 0, tftp: 0, transfer: 0, extreme: 0, http: 0 };
+const sent: AttackCounts = { dhcp: 0, pxe: 0, rival: 0, tftp: 0, transfer: 0, extreme: 0, http: 0 };
 let { rate } = task;
 let isStopped = false;
 let heard = 0;
@@ -116,6 +118,32 @@ function sendDhcp(wire: Wire): void {
   const destination = random.oneIn(2) ? BROADCAST : wire.server;
   const sourcePort = random.pick([68, 67, 4011]);
   send(isPxe ? 'pxe' : 'dhcp', wire, isPxe ? 4011 : 67, payload, source, sourcePort, destination);
+}
+
+/** Plays DHCP servers, each message another one: an OFFER or ACK of any address, or what is nearly one. */
+function sendRival(wire: Wire): void {
+  const whole = Buffer.from(
+    encodeMessage({
+      ...{
+        op: 2,
+        htype: 1,
+        hops: 0,
+        xid: random.below(2 ** 32),
+        secs: 0,
+        flags: 0x8000,
+        sname: '',
+        file: '',
+      },
+      ...{ ciaddr: UNSPECIFIED, siaddr: UNSPECIFIED, giaddr: UNSPECIFIED, chaddr: wire.socket.mac },
+      yiaddr: ipv4FromNumber(face(wire)),
+      options: new Map([
+        [OPTION.messageType, Uint8Array.of(random.pick([2, 2, 2, 5, 6]))],
+        [OPTION.serverIdentifier, ipv4ToBytes(ipv4FromNumber(1 + random.below(2 ** 32 - 2)))],
+      ]),
+    }),
+  );
+  const payload = random.oneIn(4) ? mutate(whole, random, DHCP_REQUESTS) : whole;
+  send('rival', wire, 68, payload, face(wire), 67, BROADCAST);
 }
 
 function sendTftp(wire: Wire): void {
@@ -259,7 +287,8 @@ for (let last = performance.now(); !isStopped && total() < task.packets; ) {
   for (; allowance >= 1; allowance--) {
     const choice = random.below(1000);
     const wire = random.pick(wires);
-    if (choice < 420) sendDhcp(wire);
+    if (choice < 370) sendDhcp(wire);
+    else if (choice < 420) sendRival(wire);
     else if (choice < 700) sendTftp(wire);
     else if (choice < 998) sendToTransfer(wire);
     else sendExtreme(wire);

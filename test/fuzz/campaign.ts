@@ -70,7 +70,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const appliance = await Appliance.make('fuzz', `${FULL} }, ${SECOND.bridge}: { dhcp: proxy`, {
     nfs: 'none',
     generations: 'generations',
-    log: 'warn',
+    log: 'info',
     settings: [`tftp: { root: FOLDER/plain, workers: ${options.workers} }`],
   });
   const hosts: Host[] = [];
@@ -167,7 +167,7 @@ async function attack(
   const log = await appliance.log();
   const status = await api<StatusAnswer>(appliance.socket, 'GET', '/v1/status').catch(() => undefined);
   return {
-    sent: report?.sent ?? { dhcp: 0, pxe: 0, tftp: 0, transfer: 0, extreme: 0, http: 0 },
+    sent: report?.sent ?? { dhcp: 0, pxe: 0, rival: 0, tftp: 0, transfer: 0, extreme: 0, http: 0 },
     total: sumOf(report?.sent),
     seconds: attackSeconds,
     queueDrops: before.drops - dropsAtStart,

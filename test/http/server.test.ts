@@ -4,7 +4,6 @@ import http from 'node:http';
 import type net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Refusal } from '../../src/model/command.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import { inMemory, LOOPBACK, readAll, Serving } from './serving.ts';
 
@@ -267,20 +266,67 @@ test('it listens where it is told from now on, and lets transfers run to their e
   assert.equal(serving.asked.at(-1)?.interface, 'eth1');
 });
 
-test('an address that is taken is refused with what to do; the others are served', async () => {
-  await using serving = await Serving.start(files);
-  const second = await Serving.start(files);
-  await using _ = second;
-  const held = { interface: 'eth0', address: LOOPBACK };
-  const { startHttpServer } = await import('../../src/http/server.ts');
-  const { silentLog } = await import('../../src/model/log.ts');
-  const openFile = async () => ({ kind: 'missing' as const, reason: 'x' });
-  const late = startHttpServer({ port: serving.port, openFile, log: silentLog });
-  await assert.rejects(
-    late.listenAt([held, { interface: 'eth1', address: '127.0.0.2' as Ipv4 }]),
-    (error) =>
-      error instanceof Refusal && /127\.0\.0\.1:\d+ .*EADDRINUSE.*http: \{ port: off \}/.test(error.message),
+test('an address that is taken is a warning that stands until it is free; the others are served', async () => {
+  const first = await Serving.start(files);
+  await using late = await Serving.start(files, {}, first.port);
+  assert.match(
+    late.warnings.all()[0]?.text ?? '',
+    /eth0: .*EADDRINUSE.*Stop what listens at 127\.0\.0\.1:\d+, .*http: \{ port: off \}/,
   );
-  assert.equal((await serving.fetch('/x', { host: '127.0.0.2' })).status, 404);
-  await late.stop();
+  const addresses = [
+    { interface: 'eth0', address: LOOPBACK },
+    { interface: 'eth1', address: '127.0.0.2' as Ipv4 },
+  ];
+  await Promise.all([late.server.listenAt(addresses), late.server.listenAt(addresses)]);
+  assert.deepEqual(
+    late.warnings.all().map(({ id }) => id),
+    ['HTTP_NOT_SERVED eth0'],
+  );
+  assert.equal((await late.fetch('/s/a%20b', { host: '127.0.0.2' })).status, 200);
+  await first.server.stop();
+  await late.server.listenAt(addresses);
+  assert.deepEqual(late.warnings.all(), []);
+  assert.equal((await late.fetch('/s/a%20b')).status, 200);
+});
+
+test('the warning about an interface goes with it', async () => {
+  await using first = await Serving.start(files);
+  await using late = await Serving.start(files, {}, first.port);
+  assert.equal(late.warnings.all().length, 1);
+  await late.server.listenAt([]);
+  assert.deepEqual(late.warnings.all(), []);
+});
+
+test('a few clients that hold all connections keep nobody out', async () => {
+  await using serving = await Serving.start(files, { connections: 8, connectionsPerClient: 4 });
+  const held = ['127.0.0.2', '127.0.0.3'].flatMap((from) =>
+    Array.from({ length: 4 }, () => serving.connect('GET', from as Ipv4)),
+  );
+  await sleep(50);
+  for (let count = 0; count < 3; count++) assert.equal((await serving.fetch('/s/a%20b')).status, 200);
+  assert.ok(serving.server.counters().busy >= 1);
+  for (const socket of held) socket.destroy();
+});
+
+test('misses that belong to a working boot are for those who debug, others are told', async () => {
+  await using serving = await Serving.start(files);
+  for (const name of ['s/recovery.elf', 's/start4.elf']) await serving.fetch(`/${name}`);
+  assert.deepEqual(
+    serving.lines.map(({ level, id, path }) => [level, id, path]),
+    [
+      ['debug', 'HTTP_MISS', '/s/recovery.elf'],
+      ['info', 'HTTP_MISS', '/s/start4.elf'],
+    ],
+  );
+});
+
+test('a client that only asks does not fill the log', async () => {
+  await using serving = await Serving.start(files);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+  for (const path of ['/s/none', '/s/empty'])
+    await Promise.all(Array.from({ length: 400 }, () => serving.fetch(path, { agent })));
+  agent.destroy();
+  const told = serving.lines.filter(({ level }) => level === 'info').length;
+  assert.ok(told > 20 && told < 400, `${told} lines`);
+  assert.equal(serving.server.counters().missed, 400);
 });

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { type HttpBootServer, type HttpLimits, startHttpServer } from '../../src/http/server.ts';
 import type { BootFile, OpenBootFile } from '../../src/model/boot-file.ts';
 import type { Log } from '../../src/model/log.ts';
+import { Warnings } from '../../src/model/warnings.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 
 export const LOOPBACK = '127.0.0.1' as Ipv4;
@@ -28,6 +29,7 @@ export class Serving {
   readonly lines: Logged[] = [];
   readonly asked: Array<{ address: string; interface: string; path: string }> = [];
   open = 0;
+  readonly warnings: Warnings;
   readonly port: number;
   readonly server: HttpBootServer;
 
@@ -39,6 +41,7 @@ export class Serving {
     this.port = port;
     const at = (level: string) => (fields: object) => void this.lines.push({ level, ...fields });
     const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+    this.warnings = new Warnings(log, Date.now);
     const openFile: OpenBootFile = async (client, path) => {
       this.asked.push({ ...client, path });
       const found = files.get(path);
@@ -58,14 +61,15 @@ export class Serving {
         close,
       };
     };
-    this.server = startHttpServer({ port, openFile, log, limits });
+    this.server = startHttpServer({ port, openFile, log, warnings: this.warnings, limits });
   }
 
   static async start(
     files: Readonly<Record<string, Uint8Array | BootFile>>,
     limits: Partial<HttpLimits> = {},
+    port?: number,
   ): Promise<Serving> {
-    const serving = new Serving(await freePort(), new Map(Object.entries(files)), limits);
+    const serving = new Serving(port ?? (await freePort()), new Map(Object.entries(files)), limits);
     await serving.server.listenAt([{ interface: 'eth0', address: LOOPBACK }]);
     return serving;
   }
@@ -75,8 +79,8 @@ export class Serving {
   }
 
   /** A connection that sends these bytes as they are. */
-  connect(bytes = ''): net.Socket {
-    const socket = net.connect(this.port, LOOPBACK);
+  connect(bytes = '', localAddress = LOOPBACK): net.Socket {
+    const socket = net.connect({ port: this.port, host: LOOPBACK, localAddress });
     socket.on('error', () => {});
     socket.write(bytes, 'latin1');
     return socket;

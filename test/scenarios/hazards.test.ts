@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { execa } from 'execa';
 import type { LeaseStatus, StatusAnswer } from '../../src/api/schemas.ts';
@@ -43,12 +43,12 @@ describe('another DHCP server on the wire', { timeout: 120_000 }, () => {
     const router = await startRouter(appliance);
     t.after(() => router.unplug());
     const refused = await appliance.attempt(['--config', appliance.configFile, 'serve']);
-    assert.equal(refused.exitCode, 1, refused.stderr);
+    assert.equal(refused.exitCode, 3, refused.stderr);
     assert.match(
       refused.stderr,
       /Another DHCP server answers on interface "br0": 192\.168\.172\.1\. .*--force/,
     );
-    assert.doesNotMatch(refused.stdout, /DHCP_OFFER|DHCP_OPEN/);
+    assert.doesNotMatch(refused.stdout, /DHCP_OFFER|DHCP_OPEN|READY/);
 
     await appliance.start({ args: ['--force'] });
     await eventually(10_000, async () => assert.deepEqual(await warningsOf(appliance), ['DHCP_RIVAL br0']));
@@ -57,6 +57,38 @@ describe('another DHCP server on the wire', { timeout: 120_000 }, () => {
       /warning: another DHCP server answers on br0: 192\.168\.172\.1/,
     );
     await appliance.stop();
+  });
+
+  it('is found although a DHCP client of this machine has port 68, and that client goes on', async (t) => {
+    const router = await startRouter(appliance);
+    t.after(() => router.unplug());
+    const client = `import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("0.0.0.0", 68))
+time.sleep(60)`;
+    const prelude = `python3 -c '${client}' >/dev/null 2>&1 & echo $! > ${appliance.folder}/client.pid; sleep 1`;
+    const refused = await appliance.attempt(['--config', appliance.configFile, 'serve'], { prelude });
+    process.kill(Number(await readFile(`${appliance.folder}/client.pid`, 'utf8')));
+    assert.equal(refused.exitCode, 3, refused.stderr);
+    assert.match(refused.stderr, /Another DHCP server answers on interface "br0": 192\.168\.172\.1\./);
+  });
+
+  it('is not ourselves under a new address: our own broadcasts raise nothing', async (t) => {
+    await appliance.start();
+    const change = (verb: string, address: string) =>
+      appliance.inRack('ip', 'address', verb, `${address}/24`, 'dev', 'br0');
+    await change('delete', OURS);
+    await change('add', '192.168.172.18');
+    await eventually(30_000, async () =>
+      assert.equal((await statusOf(appliance)).interfaces[0]?.address, '192.168.172.18'),
+    );
+    const laptop = await plugIn(t, appliance, 'notebook');
+    assert.match(await laptop.udhcpc(), /obtained/);
+    assert.deepEqual(await warningsOf(appliance), []);
+    await appliance.stop();
+    await change('delete', '192.168.172.18');
+    await change('add', OURS);
   });
 
   it('that comes later is heard and warned of; its clients cost the others nothing', async (t) => {
@@ -130,6 +162,17 @@ describe('the network around the appliance', { timeout: 180_000 }, () => {
     const taken = (await leasesOf(appliance)).find(({ address }) => address === '192.168.172.100');
     assert.equal(taken?.state, 'declined');
     assert.match(await appliance.log(), /192\.168\.172\.100 is used by .*, which did not get it from us/);
+  });
+
+  it('an address of which the kernel only remembers somebody is offered', async (t) => {
+    const laptop = await plugIn(t, appliance, 'notebook');
+    const number = Array.from({ length: 100 }, (_, index) => index).find(
+      (index) => fnv1a(macNumber(index)) % 10 === 5,
+    ) as number;
+    await laptop.run('ip', 'link', 'set', 'eth0', 'address', macNumber(number));
+    const gone = '192.168.172.105 lladdr 02:00:00:00:77:77 dev br0 nud stale'.split(' ');
+    await appliance.inRack('ip', 'neigh', 'replace', ...gone);
+    assert.match(await laptop.udhcpc(), /lease of 192\.168\.172\.105 obtained/);
   });
 
   it('a switch that runs spanning tree is warned of, once, with the remedy (checklist 27)', async (t) => {
@@ -264,6 +307,11 @@ describe('too much and too little', { timeout: 180_000 }, () => {
     await writeFile(filler, Buffer.alloc(16 * 2 ** 20)).catch((error: NodeJS.ErrnoException) => {
       assert.equal(error.code, 'ENOSPC');
     });
+    // The last page of the log may have room for one transaction more.
+    const fill = async () => {
+      for (let index = 0; index < 20; index++) await appliance.netboot('add-node', `ab0001${10 + index}`);
+    };
+    await assert.rejects(fill, /is full/);
     const attempts = laptop.run('udhcpc', ...'-i eth0 -n -q -f -s /bin/true -t 2 -T 1'.split(' '));
     await assert.rejects(attempts, /no lease, failing/);
     assert.deepEqual(await warningsOf(appliance), ['LEASES_NOT_STORED']);

@@ -10,7 +10,11 @@ interface Transfer {
 }
 
 /** Those with a `!` are in a hurry. */
-const one = (name: string): Transfer => ({ name, address: name.charCodeAt(0), isHurried: name.endsWith('!') });
+const one = (name: string): Transfer => ({
+  name,
+  address: name.charCodeAt(0),
+  isHurried: name.endsWith('!'),
+});
 
 /** Everyone applies in this order; those in front of the `|` run then, the others come in this order. */
 function order(slots: number, names: string): string {
@@ -127,4 +131,14 @@ test('property: never more than the slots, nobody is lost, and whoever waits get
     }),
     { numRuns: 300 },
   );
+});
+
+test('a client has no more than its part, however much is free, and others go past it', () => {
+  const admission = new Admission<Transfer>(4, 2);
+  const names = ['a1', 'a2', 'a3', 'b1'].map(one);
+  for (const each of names) admission.apply(each);
+  const next = () => admission.next()?.name;
+  assert.deepEqual([next(), next(), next(), next()], ['a1', 'b1', 'a2', undefined]);
+  admission.withdraw(names[0] as Transfer);
+  assert.equal(next(), 'a3');
 });

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createOpenBootFile } from '../../src/boot/open.ts';
 import type { OpenBootFile } from '../../src/model/boot-file.ts';
 import { silentLog } from '../../src/model/log.ts';
+import { Warnings } from '../../src/model/warnings.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import { sampleView } from '../boot/sample-view.ts';
 import {
@@ -66,16 +67,27 @@ test('blocks lost out of windows come again: the first, one within, the last of 
   await server.stop();
 });
 
-test('a file of more than 65535 blocks is counted on from 0, and warned of (checklist 39)', async () => {
-  const lines: Array<Record<string, unknown>> = [];
-  const { server, port } = await serveLoopback(openFile, {}, { log: logOf(lines) });
+test('a file of more than 65535 blocks is counted on from 0 (checklist 39)', async () => {
+  const { server, port } = await serveLoopback(openFile);
   const size = 70_000 * 8 + 5;
   const { bytes } = await fetchWindowed(port, `size-${size}`, { blksize: '8', windowsize: '64' });
   assert.ok(bytes.equals(noise(size)));
+  await server.stop();
+});
+
+test('a file that is longer than a firmware can count is warned of (checklist 39)', async () => {
+  const lines: Array<Record<string, unknown>> = [];
+  const size = 65_535 * 512;
+  const long: OpenBootFile = async () => memoryFile(new Uint8Array(size));
+  const { server, port } = await serveLoopback(long, {}, { log: logOf(lines) });
+  const client = await ScriptedClient.open();
+  client.send(port, rrq('kernel', { tsize: '0' }));
+  assert.equal((await client.next())?.kind, 'oack');
   assert.deepEqual(
     lines.map(({ id, size, blockSize }) => ({ id, size, blockSize })),
-    [{ id: 'TFTP_LONG_FILE', size, blockSize: 8 }],
+    [{ id: 'TFTP_LONG_FILE', size, blockSize: 512 }],
   );
+  await client.close();
   await server.stop();
 });
 
@@ -149,6 +161,40 @@ test('an engine that dies is told of and replaced; what it ran is over, and its 
     await client.close();
   }
   assert.ok(server.counters().bytes > 2 * kernel.length, 'what dead engines had counted is not forgotten');
+  await server.stop();
+});
+
+test('an engine that hangs is warned of as long as it does, and gets nothing new; its clients find another one', async () => {
+  const order = path.join(folder, 'hang');
+  process.env.NETBOOT_TEST_HANG = order;
+  const warnings = new Warnings(silentLog, Date.now);
+  const standing = async (count: number) => {
+    for (let wait = 0; wait < 200 && warnings.all().length !== count; wait += 1) await sleep(20);
+    return warnings.all().map(({ id, text }) => `${id} ${text.slice(0, 6)}`);
+  };
+  const { server, port } = await serveLoopback(
+    openFile,
+    {},
+    {
+      warnings,
+      engines: { ...engines(2), entry: new URL('./hanging-worker.ts', import.meta.url), stuckMs: 1200 },
+    },
+  );
+  const clients = await Promise.all([1, 2].map(() => ScriptedClient.open()));
+  for (const client of clients) {
+    client.send(port, rrq('kernel', { timeout: '10' }));
+    assert.equal((await client.next())?.kind, 'oack');
+  }
+  await writeFile(order, '');
+  assert.deepEqual(await standing(1), ['TFTP_ENGINE_STUCK 1 of 2']);
+  for (let count = 0; count < 6; count += 1) assert.ok((await fetchFile(port, 'kernel')).equals(kernel));
+  for (const client of clients) {
+    client.send(port, rrq('kernel', { timeout: '10' }));
+    assert.equal((await client.next())?.kind, 'oack', 'whichever engine had it');
+  }
+  await rm(`${order}.taken`);
+  assert.deepEqual(await standing(0), []);
+  for (const client of clients) await client.close();
   await server.stop();
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -72,6 +72,44 @@ test('a file that is shorter than it says cannot be held', async () => {
   const shrunk = { ...memoryFile(noise(10)), size: 20 };
   await assert.rejects(files.hold(shrunk), /shorter/);
   assert.equal(files.size, 0);
+});
+
+test('a disk that cannot tell whether a mapped file is as it was counts as a change', async () => {
+  const files = new FileMemories(engineHost(() => undefined).memory, () => now, 1000);
+  await writeFile(path.join(folder, 'large'), noise(5000));
+  const file = await opened('large');
+  assert.ok(file.source);
+  const isUnchanged = () => Promise.reject(new Error('ESTALE'));
+  const held = await files.hold({ ...file, source: { ...file.source, isUnchanged } });
+  assert.equal(held.isFirm, false);
+  assert.equal(await held.isUnchanged(), false);
+  held.release();
+  files.sweep(0);
+});
+
+test('many files are copied up to 64 MiB together, and no single one of more than 16 MiB', async () => {
+  const { memory } = engineHost(() => undefined);
+  let copied = 0;
+  const allocateMemory = (length: number) => {
+    copied += length;
+    return memory.allocateMemory(length);
+  };
+  const files = new FileMemories({ ...memory, allocateMemory }, () => now);
+  const MiB = 1 << 20;
+  const held = [];
+  for (const [index, size] of [17, 16, 15, 15, 15, 15].entries()) {
+    const name = path.join(folder, `plain-${index}`);
+    await writeFile(name, '');
+    await truncate(name, size * MiB);
+    held.push(await files.hold(await opened(`plain-${index}`)));
+  }
+  assert.deepEqual(
+    held.map(({ isFirm }) => isFirm),
+    [false, true, true, true, true, false],
+  );
+  assert.equal(copied, 61 * MiB);
+  for (const one of held) one.release();
+  files.sweep(0);
 });
 
 test('a file too large to be copied is mapped; written to while it is sent, its transfer ends with an error', async () => {

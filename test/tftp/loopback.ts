@@ -3,14 +3,11 @@ import { once } from 'node:events';
 import { engineHost } from '../../src/host/engine-host.ts';
 import type { BootFile, OpenBootFile } from '../../src/model/boot-file.ts';
 import { silentLog } from '../../src/model/log.ts';
+import { Warnings } from '../../src/model/warnings.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
+import type { TftpLimits } from '../../src/tftp/limits.ts';
 import { decodePacket, encodePacket, type TftpPacket } from '../../src/tftp/packet.ts';
-import {
-  startTftpServer,
-  type TftpLimits,
-  type TftpServer,
-  type TftpServerOptions,
-} from '../../src/tftp/server.ts';
+import { startTftpServer, type TftpServer, type TftpServerOptions } from '../../src/tftp/server.ts';
 
 const HOST = '127.0.0.1' as Ipv4;
 
@@ -56,6 +53,7 @@ export async function serveLoopback(
     openErrorSocket: () => openSocket(),
     engines: engines(),
     openFile,
+    warnings: new Warnings(silentLog, Date.now),
     log: silentLog,
     limits,
     ...more,

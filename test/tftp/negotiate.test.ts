@@ -31,7 +31,9 @@ const cases: Record<string, Case> = {
   'tsize no number': { asked: { tsize: 'x' } },
   'timeout 5 (U-Boot)': { asked: { timeout: '5' }, oack: { timeout: '5' }, timeoutMs: 5000 },
   'timeout 0': { asked: { timeout: '0' } },
-  'timeout 256': { asked: { timeout: '256' } },
+  'timeout 10, the longest': { asked: { timeout: '10' }, oack: { timeout: '10' }, timeoutMs: 10_000 },
+  'timeout 11 is ignored': { asked: { timeout: '11' } },
+  'timeout 255 is ignored': { asked: { timeout: '255', tsize: '0' }, oack: { tsize: '5000' } },
   'unknown options are left out (checklist 32)': {
     asked: { multicast: '', utimeout: '1000', tsize: '0' },
     oack: { tsize: '5000' },

@@ -81,3 +81,26 @@ test('when all slots are taken the oldest that never answered goes, of the clien
   assert.equal(slots.makeRoom('d'), undefined);
   assert.deepEqual([slots.size, slots.has(b1), slots.has(c1)], [3, false, true]);
 });
+
+test('when all slots are taken and nobody is silent, the client that has most gives one to a client that has fewer', () => {
+  const slots = new Slots({ transfers: 6, transfersPerClient: 4 });
+  const slot = (address: string, port: number) => ({
+    key: `${address}:${port}`,
+    peer: { address, port },
+    address: 0,
+  });
+  const taken = ['a', 'a', 'a', 'a', 'b', 'b'].map((address, port) => slot(address, port));
+  for (const one of taken) {
+    slots.add(one);
+    slots.answered(one);
+  }
+  assert.equal(slots.makeRoom('a'), 'full', 'of its own');
+  assert.equal(slots.makeRoom('c'), taken[3], 'the newest');
+  assert.equal(slots.makeRoom('b'), taken[3]);
+  slots.delete(taken[3] as (typeof taken)[0]);
+  const c1 = slot('c', 7);
+  slots.add(c1);
+  slots.answered(c1);
+  assert.equal(slots.makeRoom('b'), 'full', 'the richest would have no more than it');
+  assert.equal(slots.makeRoom('c'), taken[2]);
+});

@@ -19,7 +19,7 @@ const scenarios: Record<string, Scenario> = {
     size: 600,
     play: `
       rrq          → data 1, timer 1000
-      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 1  → data 2, timer 20
       1 ms, ack 2  → completed`,
   },
   'options are acknowledged first': {
@@ -27,16 +27,16 @@ const scenarios: Record<string, Scenario> = {
     terms: withOptions,
     play: `
       rrq          → oack, timer 1000
-      1 ms, ack 0  → data 1, timer 40
-      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 0  → data 1, timer 20
+      1 ms, ack 1  → data 2, timer 20
       1 ms, ack 2  → completed`,
   },
   'a multiple of the block size ends in an empty block (checklist 38)': {
     size: 1024,
     play: `
       rrq          → data 1, timer 1000
-      1 ms, ack 1  → data 2, timer 40
-      1 ms, ack 2  → data 3, timer 40
+      1 ms, ack 1  → data 2, timer 20
+      1 ms, ack 2  → data 3, timer 20
       1 ms, ack 3  → completed`,
   },
   'an empty file is one empty block': {
@@ -50,12 +50,12 @@ const scenarios: Record<string, Scenario> = {
     play: `
       rrq          → data 1, timer 1000
       ack 0        → -
-      1 ms, ack 1  → data 2, timer 40
+      1 ms, ack 1  → data 2, timer 20
       ack 1        → -
-      30 ms, ack 1 → -
+      10 ms, ack 1 → -
       ack 3        → -
       ack 65535    → -
-      1 ms, ack 2  → data 3, timer 40`,
+      1 ms, ack 2  → data 3, timer 20`,
   },
   'before the OACK is acknowledged nothing else counts': {
     size: 2000,
@@ -83,7 +83,8 @@ const scenarios: Record<string, Scenario> = {
     size: 4000,
     play: `
       rrq         → data 1, timer 1000
-      1 ms, ack 1 → data 2, timer 40
+      1 ms, ack 1 → data 2, timer 20
+      timeout     → data 2, timer 40
       timeout     → data 2, timer 80
       timeout     → data 2, timer 160
       timeout     → data 2, timer 320
@@ -99,12 +100,12 @@ const scenarios: Record<string, Scenario> = {
     size: 600,
     play: `
       rrq         → data 1, timer 1000
-      1 ms, ack 1 → data 2, timer 40
+      1 ms, ack 1 → data 2, timer 20
+      timeout     → data 2, timer 40
       timeout     → data 2, timer 80
       timeout     → data 2, timer 160
       timeout     → data 2, timer 320
       timeout     → data 2, timer 640
-      timeout     → data 2, timer 1280
       timeout     → unconfirmed`,
   },
   'progress resets the patience; a repeated block says nothing about the round trip': {
@@ -116,7 +117,7 @@ const scenarios: Record<string, Scenario> = {
       timeout       → data 2, timer 2000
       timeout       → data 2, timer 4000
       1 ms, ack 2   → data 3, timer 1000
-      1 ms, ack 3   → data 4, timer 40
+      1 ms, ack 3   → data 4, timer 20
       1 ms, ack 4   → completed`,
   },
   'the wait follows the round trip: at least eight of them': {
@@ -146,14 +147,112 @@ const scenarios: Record<string, Scenario> = {
       1 ms, ack 0 → data 1, timer 1000
       timeout     → data 1, timer 2000`,
   },
+  'a first repetition waits no longer than a second, however slow the round trips': {
+    size: 5000,
+    play: `
+      rrq            → data 1, timer 1000
+      600 ms, ack 1  → data 2, timer 1000
+      600 ms, ack 2  → data 3, timer 1000`,
+  },
+  'the request again, before anything was acknowledged: answered again at once (checklist 36)': {
+    size: 2000,
+    terms: withOptions,
+    play: `
+      rrq          → oack, timer 1000
+      300 ms, rrq  → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 1000
+      1 ms, ack 1  → data 2, timer 20`,
+  },
+  'the request again, in the middle: a late duplicate, as the client goes on': {
+    size: 2000,
+    terms: withOptions,
+    play: `
+      rrq          → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 20
+      1 ms, ack 1  → data 2, timer 20
+      1 ms, rrq    → -
+      1 ms, ack 2  → data 3, timer 20
+      timeout      → data 3, timer 40
+      timeout      → data 3, timer 80
+      timeout      → data 3, timer 160`,
+  },
+  'the request again, in the middle, then silence: block and answer in turns, and the client starts over': {
+    size: 2000,
+    terms: withOptions,
+    play: `
+      rrq          → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 20
+      1 ms, ack 1  → data 2, timer 20
+      rrq          → -
+      ack 0        → -
+      timeout      → data 2, timer 40
+      rrq          → -
+      timeout      → oack, timer 80
+      timeout      → data 2, timer 160
+      1 ms, ack 0  → data 1, timer 1000
+      1 ms, ack 1  → data 2, timer 20
+      ack 0        → -
+      timeout      → data 2, timer 40
+      timeout      → data 2, timer 80`,
+  },
+  'the request again, in the middle, then blocks lost: a client that never started over is where it was': {
+    size: 2000,
+    terms: withOptions,
+    play: `
+      rrq          → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 20
+      1 ms, ack 1  → data 2, timer 20
+      rrq          → -
+      timeout      → data 2, timer 40
+      timeout      → oack, timer 80
+      timeout      → data 2, timer 160
+      1 ms, ack 2  → data 3, timer 20
+      ack 0        → -
+      timeout      → data 3, timer 40
+      timeout      → data 3, timer 80`,
+  },
+  'without options the client that starts over is asked with DATA 1': {
+    size: 2000,
+    play: `
+      rrq          → data 1, timer 1000
+      1 ms, ack 1  → data 2, timer 20
+      rrq          → -
+      timeout      → data 2, timer 40
+      timeout      → data 1, timer 80
+      1 ms, ack 1  → data 2, timer 1000`,
+  },
+  'a client that started over before DATA 1 came through': {
+    size: 2000,
+    terms: withOptions,
+    play: `
+      rrq          → oack, timer 1000
+      1 ms, ack 0  → data 1, timer 20
+      rrq          → -
+      timeout      → data 1, timer 40
+      timeout      → oack, timer 80
+      1 ms, ack 0  → data 1, timer 1000`,
+  },
+  'a doubled request behind the last block does not lengthen the wait for its ACK': {
+    size: 600,
+    play: `
+      rrq         → data 1, timer 1000
+      1 ms, ack 1 → data 2, timer 20
+      rrq         → -
+      timeout     → data 2, timer 40
+      timeout     → data 1, timer 80
+      timeout     → data 2, timer 160
+      timeout     → data 1, timer 320
+      timeout     → data 2, timer 640
+      timeout     → unconfirmed`,
+  },
   'a window goes out at once, and the next one after its last ACK': {
     size: 9 * 512,
     terms: windowed,
     play: `
       rrq         → oack, timer 1000
-      1 ms, ack 0 → data 1 2 3 4, timer 40
-      1 ms, ack 4 → data 5 6 7 8, timer 40
-      1 ms, ack 8 → data 9 10, timer 40
+      1 ms, ack 0 → data 1 2 3 4, timer 20
+      1 ms, ack 4 → data 5 6 7 8, timer 20
+      1 ms, ack 8 → data 9 10, timer 20
       1 ms, ack 10 → completed`,
   },
   'an ACK inside the window tells of a gap: the next window begins there': {
@@ -161,11 +260,11 @@ const scenarios: Record<string, Scenario> = {
     terms: windowed,
     play: `
       rrq         → oack, timer 1000
-      1 ms, ack 0 → data 1 2 3 4, timer 40
-      1 ms, ack 2 → data 3 4 5 6, timer 40
-      1 ms, ack 2 → data 3 4 5 6, timer 40
+      1 ms, ack 0 → data 1 2 3 4, timer 20
+      1 ms, ack 2 → data 3 4 5 6, timer 20
+      1 ms, ack 2 → data 3 4 5 6, timer 20
       1 ms, ack 2 → -
-      1 ms, ack 6 → data 7 8 9 10, timer 40`,
+      1 ms, ack 6 → data 7 8 9 10, timer 20`,
   },
   'a lost first block: the ACK before the window asks for it once, then the timer does': {
     size: 20 * 512,
@@ -185,9 +284,9 @@ const scenarios: Record<string, Scenario> = {
     terms: windowed,
     play: `
       rrq         → oack, timer 1000
-      1 ms, ack 0 → data 1 2 3 4, timer 40
-      timeout     → data 1 2 3 4, timer 80
-      1 ms, ack 4 → data 5 6 7 8, timer 40`,
+      1 ms, ack 0 → data 1 2 3 4, timer 20
+      timeout     → data 1 2 3 4, timer 40
+      1 ms, ack 4 → data 5 6 7 8, timer 20`,
   },
 };
 
@@ -212,11 +311,14 @@ for (const [name, { size, terms = plainTerms, play }] of Object.entries(scenario
 
 function happen(transfer: Transfer, event: string, now: number): Outcome {
   if (event === 'rrq') {
-    transfer.start(now);
-    return outcome.progress;
+    const isFirst = transfer.deadline === 0;
+    if (isFirst) transfer.start(now);
+    return isFirst || transfer.request(now) ? outcome.progress : outcome.nothing;
   }
   const step = event === 'timeout' ? transfer.expire(now) : transfer.acknowledge(Number(event.slice(4)), now);
-  if (step === outcome.progress || step === outcome.again) transfer.open(now, transfer.terms.windowSize);
+  if (step === outcome.progress || step === outcome.again || step === outcome.restarted) {
+    transfer.open(now, transfer.terms.windowSize);
+  }
   return step;
 }
 
@@ -231,9 +333,11 @@ function describe(transfer: Transfer, step: Outcome, now: number): string {
     case outcome.gone:
       return 'gone';
     default: {
+      const { answer } = transfer;
+      const [first, last] = step === outcome.doubtful ? [answer, answer] : [transfer.first, transfer.last];
       const blocks: number[] = [];
-      for (let block = transfer.first; block <= transfer.last; block += 1) blocks.push(wireBlock(block));
-      const sent = transfer.last === 0 ? 'oack' : `data ${blocks.join(' ')}`;
+      for (let block = first; block <= last; block += 1) blocks.push(wireBlock(block));
+      const sent = last === 0 ? 'oack' : `data ${blocks.join(' ')}`;
       return `${sent}, timer ${Math.round(transfer.deadline - now)}`;
     }
   }
