@@ -62,9 +62,11 @@ describe('a diskless Pi boots to a web page', { timeout: 60 * 60_000 }, () => {
   });
 
   it('has its root from the appliance over NFS, read-only', async () => {
-    const [generation] = JSON.parse(await appliance.netboot('images', '--json')) as Array<{
-      generation: string;
+    const images = JSON.parse(await appliance.netboot('images', '--json')) as Array<{
+      image: string;
+      generation?: string;
     }>;
+    const generation = images.find(({ image }) => image === 'web');
     const root = await two.run('findmnt --noheadings --raw --output SOURCE,FSTYPE,OPTIONS /');
     assert.match(
       root,
