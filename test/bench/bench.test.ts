@@ -20,7 +20,10 @@ describe('the bench', () => {
     for (const title of ['Goals, TFTP', 'TFTP, windows', 'Goals, DHCP'])
       assert.match(results, new RegExp(`^## ${title}$`, 'm'));
     assert.match(results, /^0 wrong bytes, 0 failed transfers\.$/m);
-    assert.match(results, /^\| Storm: 6 Pis on a bad wire, 0 failed boots \| 0 in 1 storms \| \*\*no\*\* \|$/m);
+    assert.match(
+      results,
+      /^\| Storm: 6 Pis on a bad wire, 0 failed boots \| 0 in 1 storms \| \*\*no\*\* \|$/m,
+    );
     for (const name of ['netboot', 'dnsmasq', 'tftpd-hpa', 'Kea']) assert.match(results, new RegExp(name));
     const netboot = results.match(/^\| \d+ leases, 500\/s asked: netboot \| (\d+) \|/gm) ?? [];
     assert.equal(netboot.length, 2, 'few leases and many');
