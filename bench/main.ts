@@ -92,7 +92,7 @@ if (wants('dhcp')) {
 if (wants('storm')) {
   await measured('the storm', async () => {
     const budgetSeconds = parts.length === 1 ? 2_400 : 780;
-    const plan = { pis: quick ? 6 : 200, deadlineSeconds: 300, budgetSeconds, runs, peerOnBadWire: !quick };
+    const plan = { pis: quick ? 6 : 200, deadlineSeconds: 180, budgetSeconds, runs, peerOnBadWire: !quick };
     const small = quick ? { files: { initramfs8: 200_000 } } : {};
     return stormSections(await measureStorm({ ...plan, ...small }, say), plan);
   });

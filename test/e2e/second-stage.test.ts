@@ -57,7 +57,8 @@ async function bootsAs(
   { name, kind, image, extra = [], dialogue = [], told }: Case,
   mac: string,
 ) {
-  const node = name.replace(/[^a-z0-9]+/gi, '-').toLowerCase();
+  const title = name.replace(/ \(checklist .*/, '');
+  const node = title.replace(/[^a-z0-9]+/gi, '-').toLowerCase();
   await appliance.netboot('add-node', mac, '--name', node, '--image', image);
   const guest = await Guest.powerOn(appliance, kind, mac, extra);
   try {
