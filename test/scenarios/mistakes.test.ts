@@ -471,7 +471,12 @@ describe('a disk that fills up under a running service', { timeout: 60_000 }, ()
       nodes.map(({ serial }) => serial),
       ['aa000001'],
     );
-    assert.deepEqual(JSON.parse(await appliance.netboot('leases', '--json')), []);
+    // An offer that a client has to ask for again is held in memory; what it asks for then is refused.
+    const leases = JSON.parse(await appliance.netboot('leases', '--json')) as Array<{ state: string }>;
+    assert.deepEqual(
+      leases.filter((lease) => lease.state !== 'offered'),
+      [],
+    );
 
     await rm(`${state}/filler`);
     await appliance.netboot('add-node', 'aa000002');
