@@ -31,10 +31,10 @@ const flush = promisify(fdatasync);
  */
 const PAGE_BYTES = 1024;
 /**
- * In the log, before they are moved to the database file, which holds everybody up: for some milliseconds with so few. With
- * more it is done more rarely and takes longer, and what has waited then leaves in one burst that its clients cannot take.
+ * In the log, before they are moved to the database file, which holds everybody up for tens of milliseconds, most of it for
+ * the flush. Each page of the database is moved once, however often it was written: a larger log costs the same, more rarely.
  */
-const CHECKPOINT_PAGES = 2000;
+const CHECKPOINT_PAGES = 32_000;
 
 const LOG_ROOM_BYTES = CHECKPOINT_PAGES * (PAGE_BYTES + 24);
 
