@@ -213,10 +213,14 @@ export class SqliteStore implements Store {
  */
 function makeRoom(log: number): void {
   const { size } = fstatSync(log);
-  const missing = LOG_ROOM_BYTES - size;
-  if (missing <= 0) return;
+  if (size >= LOG_ROOM_BYTES) return;
+  const zeros = new Uint8Array(256 * 1024);
   try {
-    if (writeSync(log, new Uint8Array(missing), 0, missing, size) < missing) throw new Error('no room');
+    for (let at = size; at < LOG_ROOM_BYTES; ) {
+      const written = writeSync(log, zeros, 0, Math.min(zeros.length, LOG_ROOM_BYTES - at), at);
+      if (written === 0) throw new Error('no room');
+      at += written;
+    }
     fdatasyncSync(log);
   } catch {
     ftruncateSync(log, size); // a disk with so little room is better left with what it has
