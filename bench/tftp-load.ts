@@ -3,20 +3,11 @@ import { parseArgs } from 'node:util';
 import type { Ipv4 } from '../src/net/ipv4.ts';
 import { parseIpv4 } from '../src/net/ipv4.ts';
 import { median, percentile, round } from './figures.ts';
-import { TftpReaders } from './tftp-readers.ts';
+import { type ReadersReport, TftpReaders } from './tftp-readers.ts';
 
 /** What the program writes to stdout, as JSON. */
-export interface TftpLoad {
+export interface TftpLoad extends Omit<ReadersReport, 'packets' | 'times'> {
   readonly transfers: number;
-  readonly failures: number;
-  readonly reasons: Readonly<Record<string, number>>;
-  readonly wrongBytes: number;
-  readonly retransmittedRequests: number;
-  readonly timeouts: number;
-  readonly early: number;
-  readonly duplicates: number;
-  readonly bytes: number;
-  readonly seconds: number;
   readonly megabytesPerSecond: number;
   readonly dataPacketsPerSecond: number;
   /** Of one transfer, in milliseconds. */

@@ -21,7 +21,7 @@ import { neighbourMac } from './host/neighbours.ts';
 import { run } from './host/run.ts';
 import { stopSignal } from './host/stop-signal.ts';
 import { notifySystemd } from './host/systemd.ts';
-import { BURST_BYTES, openBatchedUdp, openUdp } from './host/udp.ts';
+import { BURST_BYTES, openBatchedUdp, openUdp, type UdpBinding } from './host/udp.ts';
 import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
 import { startHttpServer } from './http/server.ts';
 import { readGenerations } from './imaging/generations.ts';
@@ -60,21 +60,25 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   // First what can refuse and leaves nothing behind, then the state.
   const exporter = parts.adopt(await openOwnExporter(config, log), (opened) => opened.stop());
   await clearUnixSocket(config.api.socket);
-  const listen = async <Port extends number>(name: string, port: Port) => ({
+  const listen = async <Port extends number, Socket extends { close(onClosed: () => void): unknown }>(
+    open: (binding: UdpBinding) => Promise<Socket>,
+    name: string,
+    port: Port,
+  ) => ({
     interface: name,
     port,
-    socket: parts.adopt(await openUdp({ interface: name, port, bufferBytes: BURST_BYTES }), closeOnce),
+    socket: parts.adopt(await open({ interface: name, port, bufferBytes: BURST_BYTES }), closeOnce),
   });
   // One after the other: a port that is refused must leave none behind that is still being opened.
   const dhcpPorts = [...networks.values()].flatMap(({ interface: name, dhcp }) =>
     PORTS[dhcp].map((port) => ({ name, port })),
   );
-  const dhcpSockets = await Array.fromAsync(dhcpPorts, async ({ name, port }) => ({
-    interface: name,
-    port,
-    socket: parts.adopt(await openBatchedUdp({ interface: name, port, bufferBytes: BURST_BYTES }), closeOnce),
-  }));
-  const tftpSockets = await Array.fromAsync(networks.keys(), (name) => listen(name, config.tftp.port));
+  const dhcpSockets = await Array.fromAsync(dhcpPorts, ({ name, port }) =>
+    listen(openBatchedUdp, name, port),
+  );
+  const tftpSockets = await Array.fromAsync(networks.keys(), (name) =>
+    listen(openUdp, name, config.tftp.port),
+  );
 
   await makeStateFolder(config.paths.state);
   const store = parts.adopt(new SqliteStore(join(config.paths.state, 'state.db')), (opened) =>

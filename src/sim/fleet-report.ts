@@ -3,20 +3,10 @@ import type { Mac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Generation } from './fleet-boards.ts';
 
-/** What became of one Pi. */
-export interface FleetNode {
-  readonly serial: Serial;
-  readonly mac: Mac;
-  readonly generation: Generation;
-  readonly outcome: 'booted' | 'failed';
-  /** Why the last attempt failed. */
-  readonly reason?: string;
-  /** From its power-on to the kernel, or to the end of its last attempt. */
-  readonly bootMs: number;
-  readonly address?: Ipv4;
+/** What one Pi did, or all of them together. */
+interface FleetCounts {
   /** Of files that arrived whole. */
   readonly bytes: number;
-  readonly kernel?: string;
   /** Files asked for, and how many of them the server did not have. */
   readonly requests: number;
   readonly misses: number;
@@ -27,6 +17,20 @@ export interface FleetNode {
   readonly duplicateBlocks: number;
   /** How often the boot order began anew (a Pi 4 or 5 whose network boot failed). */
   readonly restarts: number;
+}
+
+/** What became of one Pi. */
+export interface FleetNode extends FleetCounts {
+  readonly serial: Serial;
+  readonly mac: Mac;
+  readonly generation: Generation;
+  readonly outcome: 'booted' | 'failed';
+  /** Why the last attempt failed. */
+  readonly reason?: string;
+  /** From its power-on to the kernel, or to the end of its last attempt. */
+  readonly bootMs: number;
+  readonly address?: Ipv4;
+  readonly kernel?: string;
   /** Reasons of the attempts before the last. */
   readonly failures: readonly string[];
   /** What the wire did to its frames, in both directions. */
@@ -39,7 +43,7 @@ export interface FleetNode {
   };
 }
 
-export interface FleetSum {
+export interface FleetSum extends FleetCounts {
   readonly pis: number;
   readonly booted: number;
   readonly failed: number;
@@ -47,13 +51,6 @@ export interface FleetSum {
   readonly medianMs: number;
   readonly p99Ms: number;
   readonly slowestMs: number;
-  readonly bytes: number;
-  readonly requests: number;
-  readonly misses: number;
-  readonly resentDhcp: number;
-  readonly resentRrqs: number;
-  readonly duplicateBlocks: number;
-  readonly restarts: number;
 }
 
 export interface FleetReport {
