@@ -128,11 +128,20 @@ export const configSchema = z.strictObject({
         state: exportPathSchema.default('/var/lib/netboot'),
         images: absolutePath.default('/usr/share/netboot/images'),
         generations: exportPathSchema.optional(),
+        cache: absolutePath.default('/var/cache/netboot'),
       })
       .transform((paths) => ({
         ...paths,
         generations: paths.generations ?? join(paths.state, 'generations'),
       })),
+  ).prefault({}),
+  build: section(
+    z.strictObject({
+      /** GiB that build layers and downloads may take. */
+      cacheLimit: z.number().positive().default(12),
+      /** Generations kept per image beside those that nodes run or are published. */
+      keep: z.int().min(1).default(3),
+    }),
   ).prefault({}),
   api: section(
     z.strictObject({ socket: absolutePath.default(DEFAULT_SOCKET), listen: listenSchema }),
