@@ -15,20 +15,22 @@ for group in "$@"; do
     serve) packages="$packages iproute2 util-linux rpcbind nfs-ganesha nfs-ganesha-vfs" ;;
     kernel-nfs) packages="$packages iproute2 util-linux nfs-kernel-server" ;;
     build)
-      packages="$packages mmdebstrap arch-test squashfs-tools debian-archive-keyring zstd util-linux kmod"
+      packages="$packages apt dpkg perl squashfs-tools debian-archive-keyring zstd util-linux kmod cpio e2fsprogs"
+      # Importing disk images.
+      packages="$packages fdisk e2fsprogs mtools xz-utils"
       # An arm64 machine runs the image's programs itself.
       [ "$(dpkg --print-architecture)" = arm64 ] || packages="$packages qemu-user-static binfmt-support"
       ;;
     lab) packages="$packages iproute2 util-linux qemu-system-arm curl" ;;
     test)
       packages="$packages tftp-hpa libnfs-utils dnsmasq-base isc-dhcp-client udhcpc openssh-client"
-      packages="$packages busybox atftp dhcpcd-base"
+      packages="$packages busybox atftp dhcpcd-base mmdebstrap arch-test gnupg"
       packages="$packages nfs-kernel-server tshark shellcheck systemd systemd-container curl squashfs-tools procps"
       packages="$packages mtools dosfstools openssl"
       # Firmware and boot loaders that were not written here.
       packages="$packages qemu-system-x86 ipxe-qemu ovmf qemu-efi-aarch64 u-boot-qemu file"
       ;;
-    bench) packages="$packages iproute2 util-linux squashfs-tools dnsmasq-base tftpd-hpa kea-dhcp4-server kea-admin" ;;
+    bench) packages="$packages mmdebstrap arch-test iproute2 util-linux squashfs-tools dnsmasq-base tftpd-hpa kea-dhcp4-server kea-admin" ;;
     *) echo "need.sh: no such group: $group" >&2; exit 2 ;;
   esac
 done

@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { describeStatus } from './api/describe.ts';
 import { buildApi } from './api/server.ts';
 import { createOpenBootFile } from './boot/open.ts';
+import { fetchedBytes } from './boot/payload.ts';
 import type { Config } from './config.ts';
 import { startDhcpServer } from './dhcp/server.ts';
 import { firmwareConfig } from './fleet/firmware-config.ts';
@@ -25,7 +26,8 @@ import { BURST_BYTES, openBatchedUdp, openUdp, type UdpBinding } from './host/ud
 import { clearUnixSocket, restrictUnixSocket } from './host/unix-socket.ts';
 import { startHttpServer } from './http/server.ts';
 import { readGenerations } from './imaging/generations.ts';
-import { recipeArch, recipeNames } from './imaging/recipe.ts';
+import { recipeArch, recipeNames } from './imaging/recipe/names.ts';
+import { checkGeneration } from './imaging/verify.ts';
 import { faultOfPlainRoot, makeStateFolder } from './machine-check.ts';
 import { Refusal } from './model/command.ts';
 import type { Log } from './model/log.ts';
@@ -89,6 +91,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
       store,
       exporter,
       readGenerations: () => readGenerations(config.paths.generations),
+      checkGeneration,
       recipeNames: () => recipeNames(config.paths.images),
       recipeArch: (image) => recipeArch(config.paths.images, image),
       log,
@@ -97,6 +100,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     networks,
   );
   await fleet.reconcileExports();
+  await inspectGenerations(fleet, warnings, log);
 
   const macOf = async (address: Ipv4) => fleet.leases.byAddress(address)?.mac ?? neighbourMac(address);
   const fault = await faultOfPlainRoot(config.tftp.root);
@@ -104,13 +108,14 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const bootKeys = new BootKeyFile(join(config.paths.state, 'keys', 'boot.pem'));
   const openFile = createOpenBootFile({
     view: () => fleet.view(),
+    pin: (node, name) => fleet.pin(node, name),
     macOf,
     plainRoot: config.tftp.root,
     log,
     scratchFolder: config.paths.state,
     signing: {
       key: () => bootKeys.current(),
-      signedAt: ({ image }) => fleet.channels.publishedAt(image),
+      signedAt: ({ image, id }) => fleet.channels.publishedAt(image, id),
     },
   });
   const interfaces = [...networks.values()];
@@ -133,6 +138,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
       leases: fleet.leases,
       commit: (changes) => fleet.leases.commit(changes),
       onSighting: (sighting) => fleet.see(sighting),
+      onStage: (stage) => fleet.announce(stage),
       log,
       now: Date.now,
     }),
@@ -179,7 +185,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const forNode = (node: Node, boot?: 'http' | 'tftp') => firmwareConfig(config, fleet, bootKeys, node, boot);
   for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
     const api = parts.adopt(
-      buildApi({ fleet, exporter, status, log, bootKeys, firmwareConfig: forNode }),
+      buildApi({ fleet, exporter, status, log, bootKeys, firmwareConfig: forNode, fetchedBytes }),
       (opened) => opened.close(),
     );
     await listenAt(api, address);
@@ -190,6 +196,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     await followInterfaces(config, fleet, log);
     // Every time: an address that was taken may have come free.
     await http?.listenAt(fleet.view().networks.values());
+    await inspectGenerations(fleet, warnings, log);
   }, INTERFACE_CHECK_MS);
   parts.defer(() => clearInterval(watching));
   const ended = stopped();
@@ -278,6 +285,15 @@ async function followInterfaces(config: Config, fleet: Fleet, log: Log): Promise
       { id: 'INTERFACES_BROKEN', err: error },
       'the interfaces do not fit the configuration; the last state stays',
     );
+  }
+}
+
+/** Somebody may have deleted what nodes boot, or put it back. */
+async function inspectGenerations(fleet: Fleet, warnings: Warnings, log: Log): Promise<void> {
+  try {
+    await fleet.inspectGenerations(warnings);
+  } catch (error) {
+    log.error({ id: 'GENERATIONS_UNREADABLE', err: error }, 'the generations cannot be looked at');
   }
 }
 

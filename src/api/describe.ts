@@ -1,4 +1,5 @@
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Verdict } from '../fleet/retention.ts';
 import { imageOfUnknown } from '../model/boot-view.ts';
 import { bootTreeBytes } from '../model/generation.ts';
 import type { Instant, Lease } from '../model/lease.ts';
@@ -16,11 +17,14 @@ export function describeNode(fleet: Fleet, node: Node): NodeStatus {
   const view = fleet.view();
   const generation = view.published.get(node.image);
   const seen = fleet.sightings.bySerial(node.serial);
+  const booted = fleet.boots.record(node.serial);
   return {
     ...node,
     state: generation ? 'ready' : 'image not built',
     ip: node.ip ?? leaseOf(fleet, node)?.address,
     generation: generation?.id,
+    boots: booted?.generation,
+    bootedAt: booted && iso(booted.since),
     lastSeen: seen && iso(seen.at),
   };
 }
@@ -46,15 +50,24 @@ export function describeNodes(fleet: Fleet): NodesAnswer {
   const boots = imageOfUnknown(policy);
   return {
     nodes: [...nodes.values()].map((node) => describeNode(fleet, node)),
-    waiting: strangers(fleet).map(({ at, ...sighting }) => ({ ...sighting, boots, lastSeen: iso(at) })),
+    waiting: strangers(fleet).map(({ at, ...sighting }) => ({
+      ...sighting,
+      boots,
+      booted: sighting.serial && fleet.boots.record(sighting.serial)?.generation,
+      lastSeen: iso(at),
+    })),
   };
 }
 
 export async function describeImages(fleet: Fleet): Promise<ImageStatus[]> {
+  const verdicts = new Map((await fleet.retention()).map((verdict) => [verdict.id, verdict]));
   const { published, nodes } = fleet.view();
   return (await fleet.imageNames()).map((image) => {
     const generation = published.get(image);
-    const sealed = fleet.channels.generations().filter((candidate) => candidate.image === image);
+    const sealed = fleet.channels
+      .generations()
+      .filter((candidate) => candidate.image === image)
+      .sort((a, b) => (a.sealedAt < b.sealedAt ? 1 : -1));
     return {
       image,
       generation: generation?.id,
@@ -63,10 +76,24 @@ export async function describeImages(fleet: Fleet): Promise<ImageStatus[]> {
       bootBytes: generation && bootTreeBytes(generation),
       roles: Object.keys(generation?.roles ?? {}),
       nodes: [...nodes.values()].filter((node) => node.image === image).length,
-      sealed: sealed.sort((a, b) => (a.sealedAt < b.sealedAt ? 1 : -1)).map(({ id }) => id),
+      sealed: sealed.map(({ id }) => id),
+      others: sealed
+        .filter(({ id }) => id !== generation?.id)
+        .map((other) => ({
+          id: other.id,
+          sealedAt: other.sealedAt,
+          rootBytes: other.root.size,
+          bootBytes: bootTreeBytes(other),
+          kept: reasonsToKeep(verdicts.get(other.id)),
+        })),
     };
   });
 }
+
+const reasonsToKeep = (verdict: Verdict | undefined): string[] => [
+  ...(verdict?.users ?? []),
+  ...(verdict?.reserve === undefined ? [] : [verdict.reserve]),
+];
 
 /** A lease that ran out is kept, so that its client can have the same address again. */
 export function describeLease(lease: Lease, now: Instant): LeaseStatus {

@@ -30,8 +30,6 @@ export const setNodeSchema = z.strictObject({
   ramdisk: z.boolean().nullable().optional(),
 });
 
-export const publishSchema = z.strictObject({ generation: z.string() });
-
 export interface NodeStatus {
   readonly serial: string;
   readonly name: string;
@@ -44,7 +42,11 @@ export interface NodeStatus {
   readonly role?: string | undefined;
   readonly tftpPrefix?: string | undefined;
   readonly ramdisk?: boolean | undefined;
+  /** What is published of its image, and what it booted last. */
   readonly generation?: string | undefined;
+  readonly boots?: string | undefined;
+  /** ISO 8601, UTC. */
+  readonly bootedAt?: string | undefined;
   /** ISO 8601, UTC: when its firmware last asked, since the service started. */
   readonly lastSeen?: string | undefined;
 }
@@ -56,6 +58,8 @@ export interface WaitingStatus {
   readonly machine: string;
   /** With `nodes.unknown: serve`: the image it boots all the same. */
   readonly boots?: string | undefined;
+  /** The generation it booted last. */
+  readonly booted?: string | undefined;
   readonly interface: string;
   readonly lastSeen: string;
 }
@@ -81,6 +85,51 @@ export interface ImageStatus {
   readonly nodes: number;
   /** Every sealed generation of it, newest first. */
   readonly sealed: readonly string[];
+  /** Those of them that are not published, newest first. */
+  readonly others: ReadonlyArray<{
+    readonly id: string;
+    readonly sealedAt: string;
+    readonly rootBytes: number;
+    readonly bootBytes: number;
+    /** Why prune-images leaves it, in words; nothing when it does not. */
+    readonly kept: readonly string[];
+  }>;
+}
+
+export interface PublishAnswer {
+  readonly revision: number;
+  readonly generation: string;
+  /** What the image stood for until now; absent when that is the same, or was none. */
+  readonly before?: string | undefined;
+}
+
+export interface RollbackTargetAnswer {
+  /** What the image would stand for. */
+  readonly generation: string;
+}
+
+/** What becomes of each sealed generation when images are pruned. */
+export type RetentionAnswer = ReadonlyArray<{
+  readonly id: string;
+  readonly image: string;
+  readonly goes: boolean;
+  /** Who uses it, in words. */
+  readonly users: readonly string[];
+  /** Why it stays although nobody uses it. */
+  readonly reserve?: string | undefined;
+}>;
+
+/** Generations that are no longer exported nor to be published: their folders are to be deleted. */
+export interface WithdrawnAnswer {
+  readonly withdrawn: ReadonlyArray<{
+    readonly id: string;
+    readonly folder: string;
+    readonly bytes: number;
+  }>;
+}
+
+export interface DeletedAnswer {
+  readonly deleted: readonly string[];
 }
 
 export interface ExportStatus {

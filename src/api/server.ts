@@ -4,16 +4,13 @@ import { parseSerial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import { addBootRoutes, type BootPorts } from './boot-routes.ts';
 import { describeImages, describeLease, describeNode, describeNodes } from './describe.ts';
+import { addEventRoutes } from './event-routes.ts';
+import { addImageRoutes, type ImagePorts } from './image-routes.ts';
 import { installProblems } from './problems.ts';
-import {
-  addNodeSchema,
-  type ExportStatus,
-  publishSchema,
-  type StatusAnswer,
-  setNodeSchema,
-} from './schemas.ts';
+import { addPublishRoutes } from './publish-routes.ts';
+import { addNodeSchema, type ExportStatus, type StatusAnswer, setNodeSchema } from './schemas.ts';
 
-export interface ApiPorts extends BootPorts {
+export interface ApiPorts extends BootPorts, ImagePorts {
   readonly fleet: Fleet;
   readonly exporter: Exporter;
   /** The engines' part of the status: what they counted since they started. */
@@ -26,7 +23,7 @@ interface NodeReference {
 }
 
 /** The service's API, not yet listening: tests inject requests, the daemon binds it to the socket. */
-export function buildApi({ fleet, exporter, status, log, ...boot }: ApiPorts): FastifyInstance {
+export function buildApi({ fleet, exporter, status, log, fetchedBytes, ...boot }: ApiPorts): FastifyInstance {
   const api = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -57,11 +54,11 @@ export function buildApi({ fleet, exporter, status, log, ...boot }: ApiPorts): F
   });
 
   addBootRoutes(api, { fleet, ...boot }, canonical);
+  addImageRoutes(api, { fleet, fetchedBytes });
 
   api.get('/v1/images', () => describeImages(fleet));
-  api.post<{ Params: { image: string } }>('/v1/images/:image/publish', ({ params, body }) =>
-    fleet.publish(params.image, publishSchema.parse(body).generation),
-  );
+  addPublishRoutes(api, fleet);
+  addEventRoutes(api, fleet.events);
 
   api.get('/v1/leases', () => fleet.leases.all().map((lease) => describeLease(lease, Date.now())));
   api.get('/v1/exports', (): readonly ExportStatus[] => exporter.state().exports);

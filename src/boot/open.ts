@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { BootFile, BootFileSource, Missing, OpenBootFile } from '../model/boot-file.ts';
 import type { BootKey } from '../model/boot-key.ts';
+import type { PinBoot } from '../model/boot-pin.ts';
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
@@ -18,6 +19,8 @@ import { type Found, lookup, type TreeClient } from './tree.ts';
 export interface OpenBootFileOptions {
   /** The snapshot of this moment. */
   readonly view: () => BootView;
+  /** Keeps a node that boots at one generation; without it every file is of the one published now. */
+  readonly pin?: PinBoot;
   /** The neighbour table's answer; asked only for an unprefixed name from an address that is no node's. */
   readonly macOf: (address: Ipv4) => Promise<Mac | undefined> | Mac | undefined;
   /** `tftp.root` of the configuration: plain files for clients that are no nodes. */
@@ -28,7 +31,7 @@ export interface OpenBootFileOptions {
   /** What boot.sig is signed with; without it there is none. */
   readonly signing?: {
     readonly key: () => Promise<BootKey | undefined>;
-    /** Seconds since 1970; of a generation published later never less. */
+    /** When it was published, in seconds since 1970; of a generation published later never less. */
     readonly signedAt: (generation: StoredGeneration) => number;
   };
 }
@@ -43,15 +46,32 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
  * there (a sealed file gone, no descriptors left, a failing disk) is also logged as an error.
  */
 export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
-  const { view, macOf, plainRoot, log, signing } = options;
+  const { view, pin, macOf, plainRoot, log, signing } = options;
   const images = new BootImages(options.scratchFolder ?? tmpdir());
 
+  /** One snapshot and one generation for the whole answer, whatever is published meanwhile. */
+  function lookUp(
+    client: TreeClient,
+    requested: string,
+  ): { found: Found; stored?: Promise<void> | undefined } {
+    if (!pin) return { found: lookup(view(), client, requested) };
+    let stored: Promise<void> | undefined;
+    const found = lookup(view(), client, requested, (node, name) => {
+      const pinned = pin(node, name);
+      stored = pinned?.stored;
+      return pinned?.generation;
+    });
+    return { found, stored };
+  }
+
   async function find(client: TreeClient, requested: string): Promise<Found> {
-    const found = lookup(view(), client, requested);
-    const isNobodys = found.kind === 'plain' || (found.kind === 'static' && found.isGuess);
-    if (!isNobodys) return found;
-    const mac = await macOf(client.address);
-    return mac ? lookup(view(), { ...client, mac }, requested) : found;
+    let { found, stored } = lookUp(client, requested);
+    if (found.kind === 'plain' || (found.kind === 'static' && found.isGuess)) {
+      const mac = await macOf(client.address);
+      if (mac) ({ found, stored } = lookUp({ ...client, mac }, requested));
+    }
+    if (stored) await stored;
+    return found;
   }
 
   async function openSignature(image: BootImage): Promise<Opened> {
@@ -89,6 +109,8 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
       }
       log.error(fields, 'a boot file cannot be read');
       if (error instanceof Refusal) return missing(error.message);
+      if (codeOf(error) === 'ENOENT')
+        return missing('the appliance cannot read this file: it is gone from its disk, see netboot status');
       return missing(`the appliance cannot read this file: ${codeOf(error) ?? 'see its log'}`);
     }
   };

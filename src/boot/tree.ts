@@ -40,6 +40,9 @@ export type Found =
   | { readonly kind: 'plain'; readonly path: string }
   | { readonly kind: 'missing'; readonly reason: string };
 
+/** Which generation a node gets `name`, a file of its tree, from. */
+export type GenerationOf = (node: Node, name: string) => StoredGeneration | undefined;
+
 /**
  * What `path` means to this client. A Pi names itself by a prefix, `<serial>/`, (TFTP_PREFIX=2) `<mac-with-dashes>/` or
  * (TFTP_PREFIX=1) words of its own; without one it is known by its address. All names under a prefix come from one generation, so the firmware's
@@ -48,8 +51,18 @@ export type Found =
  * Static files are looked up in the manifest and nowhere else: a miss costs no system call, and nothing that is not
  * in the generation is ever made up. A server that also answers for `recovery.elf`, `autoboot.txt` or `dt-blob.bin`
  * sends the firmware down another path (raspberrypi/firmware#1012).
+ * @param generationOf what is published, unless told.
  */
-export function lookup(view: BootView, client: TreeClient, path: string): Found {
+export function lookup(
+  view: BootView,
+  client: TreeClient,
+  path: string,
+  generationOf: GenerationOf = (node) => view.published.get(node.image),
+): Found {
+  const treeOf = (node: Node, name: string, folder?: string) =>
+    name === ''
+      ? missing('the path names no file')
+      : fileOf(view, client, node, generationOf(node, name), name, folder);
   const requested = normalisePath(path);
   if (requested.kind === 'refused') return missing(requested.reason);
   const [first, ...rest] = requested.segments as [string, ...string[]];
@@ -59,21 +72,21 @@ export function lookup(view: BootView, client: TreeClient, path: string): Found 
     const node = nodeOf(view, serial);
     // The Pi prints this text: it is what the person in front of it reads.
     if (!node) return missing(`no node ${serial}: add it with netboot add-node ${serial}`);
-    return fileOf(view, client, node, rest.join('/'));
+    return treeOf(node, rest.join('/'));
   }
   const mac = /^([0-9a-f]{2}-){5}[0-9a-f]{2}$/.test(first) ? parseMac(first) : undefined;
   if (mac) {
     const node = nodeByMac(view, mac);
     if (!node) return missing(`no node with MAC ${mac}: add it with netboot add-node <serial> --mac ${mac}`);
-    return fileOf(view, client, node, rest.join('/'));
+    return treeOf(node, rest.join('/'));
   }
 
   const name = requested.segments.join('/');
   const byAddress = view.nodesByIp.get(client.address) ?? (client.mac && nodeByMac(view, client.mac));
   const named = nodeOfOwnPrefix(view, name, byAddress);
-  if (named) return fileOf(view, client, named, name.slice(named.tftpPrefix?.length));
+  if (named) return treeOf(named, name.slice(named.tftpPrefix?.length));
   const node = byAddress ?? nodeOfPxelinuxName(view, name);
-  if (node) return fileOf(view, client, node, name, `${node.serial}/`);
+  if (node) return treeOf(node, name, `${node.serial}/`);
   return (name === 'bootcode.bin' && anyBootcode(view)) || { kind: 'plain', path: name };
 }
 
@@ -100,16 +113,25 @@ function nodeOfPxelinuxName(view: BootView, name: string): Node | undefined {
  * got it and then no config.txt would start without one, and not say why.
  * @param folder to be put before the names in it by which other files are asked for, where the client does not.
  */
-function fileOf(view: BootView, client: TreeClient, node: Node, name: string, folder = ''): Found {
-  if (name === '') return missing('the path names no file');
-  const generation = view.published.get(node.image);
+function fileOf(
+  view: BootView,
+  client: TreeClient,
+  node: Node,
+  generation: StoredGeneration | undefined,
+  name: string,
+  folder = '',
+): Found {
+  const { image } = node;
   if (!generation) {
+    const gone = view.gone?.get(image);
     return missing(
-      `image ${node.image} of node ${node.name} has no generation: netboot build-image ${node.image}`,
+      gone === undefined
+        ? `image ${image} of node ${node.name} has no generation: netboot build-image ${image}`
+        : `${gone}, which image ${image} stands for, is gone from the appliance: netboot rollback-image ${image}, or netboot build-image ${image}`,
     );
   }
   if (node.role !== undefined && !Object.hasOwn(generation.roles, node.role)) {
-    return missing(`image ${node.image} declares no role ${node.role}, which node ${node.name} has`);
+    return missing(`image ${generation.image} declares no role ${node.role}, which node ${node.name} has`);
   }
   const network = view.networks.get(client.interface);
   if (!network) return missing(`interface ${client.interface} has no address to mount the root from`);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { ExportStatus, ImageStatus, LeaseStatus, StatusAnswer } from '../api/schemas.ts';
+import type { ExportStatus, LeaseStatus, StatusAnswer } from '../api/schemas.ts';
 import { callApi } from './client.ts';
 import { formatBytes, formatTable } from './table.ts';
 
@@ -20,23 +20,9 @@ export function addListCommands(program: Command): void {
         console.log(json ? JSON.stringify(answer, null, 2) : format(answer));
       });
   };
-  listing('images', '/v1/images', 'list the images and what is published of them', formatImages);
   listing('exports', '/v1/exports', 'list the NFS exports', formatExports);
   listing('leases', '/v1/leases', 'list the DHCP leases', formatLeases);
   listing('status', '/v1/status', 'how the service is', formatStatus);
-}
-
-function formatImages(images: readonly ImageStatus[]): string {
-  const rows = images.map((image) => [
-    image.image,
-    image.generation ?? 'not built',
-    image.sealedAt,
-    formatBytes(image.rootBytes),
-    formatBytes(image.bootBytes),
-    image.roles.join(',') || undefined,
-    image.nodes,
-  ]);
-  return formatTable(['IMAGE', 'GENERATION', 'SEALED', 'ROOT', 'BOOT TREE', 'ROLES', 'NODES'], rows);
 }
 
 function formatExports(exports: readonly ExportStatus[]): string {

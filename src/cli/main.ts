@@ -3,9 +3,13 @@ import { CommandError, Refusal } from '../model/command.ts';
 import { SerialError } from '../net/serial.ts';
 import { addBootCommands } from './boot.ts';
 import { ServiceRefusal } from './client.ts';
+import { addEventsCommand } from './events.ts';
 import { addImageCommands } from './images.ts';
+import { addLintCommand } from './lint.ts';
 import { addListCommands } from './listings.ts';
 import { addNodeCommands } from './nodes.ts';
+import { addPruneCommand } from './prune.ts';
+import { addRollbackCommand } from './rollback.ts';
 import { addServiceCommands } from './service.ts';
 import { addSimCommands } from './sim.ts';
 
@@ -22,6 +26,10 @@ addServiceCommands(program);
 addNodeCommands(program);
 addListCommands(program);
 addImageCommands(program);
+addLintCommand(program);
+addRollbackCommand(program);
+addPruneCommand(program);
+addEventsCommand(program);
 addBootCommands(program);
 addSimCommands(program);
 

@@ -114,6 +114,8 @@ function formatNodes({ nodes, waiting }: NodesAnswer): string {
       node.mac,
       node.image,
       node.role,
+      node.boots,
+      node.boots !== undefined && node.boots === node.generation ? '=' : node.generation,
       node.lastSeen,
     ]),
     ...waiting.map((found) => [
@@ -124,10 +126,13 @@ function formatNodes({ nodes, waiting }: NodesAnswer): string {
       found.mac,
       undefined,
       undefined,
+      found.booted,
+      undefined,
       found.lastSeen,
     ]),
   ];
-  return formatTable(['SERIAL', 'NAME', 'STATE', 'ADDRESS', 'MAC', 'IMAGE', 'ROLE', 'LAST SEEN'], rows);
+  const heading = 'SERIAL,NAME,STATE,ADDRESS,MAC,IMAGE,ROLE,BOOTED,PUBLISHED,LAST SEEN'.split(',');
+  return formatTable(heading, rows);
 }
 
 function formatNode(node: NodeStatus): string {

@@ -39,6 +39,25 @@ export function machineName(model: PiModel): string {
   return { 'pi3-rom': 'Pi 3 (boot ROM)', pi3: 'Pi 3 or older', pi4: 'Pi 4', pi5: 'Pi 5' }[model];
 }
 
+/**
+ * Who starts whom in one boot: the ROM of a Pi 3 its bootcode.bin, a Pi's firmware a UEFI or U-Boot, a PXE ROM iPXE.
+ * `undefined` for what does not boot.
+ */
+export function stageOrder(client: Client): number | undefined {
+  switch (client.kind) {
+    case 'pi':
+      return client.model === 'pi3-rom' ? 0 : 1;
+    case 'pxe':
+    case 'http':
+      return 2;
+    case 'ipxe':
+    case 'u-boot':
+      return 3;
+    case 'plain':
+      return undefined;
+  }
+}
+
 function classifyPi(
   message: DhcpMessage,
   arch: number | undefined,

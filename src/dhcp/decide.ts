@@ -1,8 +1,9 @@
+import type { BootStage } from '../model/boot-pin.ts';
 import type { BootView } from '../model/boot-view.ts';
 import type { Instant, LeaseReader } from '../model/lease.ts';
 import type { Sighting } from '../model/sighting.ts';
 import { machineOf } from './boot-settings.ts';
-import { classify } from './client.ts';
+import { classify, stageOrder } from './client.ts';
 import type { Arrival, Decision, Inquiry } from './decision.ts';
 import { decideFull } from './full.ts';
 import { identify, isServed } from './identity.ts';
@@ -57,7 +58,7 @@ export function decide(
     now,
   };
   const decision = network.dhcp === 'proxy' ? decideProxy(inquiry) : decideFull(inquiry);
-  return { ...decision, sighting: sightingOf(inquiry), client };
+  return { ...decision, sighting: sightingOf(inquiry), stage: stageOf(inquiry), client };
 }
 
 /** Every machine that asks to boot is seen, served or not; a node's MAC is learnt from it. */
@@ -67,6 +68,13 @@ function sightingOf({ client, mac, arrival, identity, now }: Inquiry): Sighting 
   // Only a Pi tells its serial; another machine's is that of the node with its MAC.
   const serial = client.kind === 'pi' ? client.serial : identity.serial;
   return { mac, interface: arrival.interface, at: now, machine, ...(serial ? { serial } : {}) };
+}
+
+/** Every boot begins with a DISCOVER; a REQUEST belongs to one, or renews the lease of a system that runs. */
+function stageOf({ type, client, node, message }: Inquiry): BootStage | undefined {
+  const order = stageOrder(client);
+  if (type !== 'discover' || order === undefined || !node) return undefined;
+  return { serial: node.serial, order, xid: message.xid };
 }
 
 function ignore(reason: string): Decision {

@@ -1,3 +1,4 @@
+import type { BootStage } from '../model/boot-pin.ts';
 import type { BootView } from '../model/boot-view.ts';
 import type { Instant, LeaseChange, LeaseReader } from '../model/lease.ts';
 import type { Network } from '../model/network.ts';
@@ -48,6 +49,8 @@ export type Decision = Ignore | Silent | Reply;
 interface Noted {
   /** A Pi asked to boot: for the list of machines that were seen. */
   readonly sighting?: Sighting | undefined;
+  /** A program of a node that boots asks anew. */
+  readonly stage?: BootStage | undefined;
   /** Who asked, once it was found out. */
   readonly client?: Client;
   /** Something a person should know of, beside the decision itself. */

@@ -1,4 +1,5 @@
 import { dhcpHabits } from '../boot/firmware.ts';
+import type { BootStage } from '../model/boot-pin.ts';
 import type { BootView } from '../model/boot-view.ts';
 import type { Instant, LeaseChange, LeaseReader } from '../model/lease.ts';
 import { lineBudget } from '../model/line-budget.ts';
@@ -45,6 +46,8 @@ export interface DhcpServerOptions {
    */
   readonly commit: (changes: readonly LeaseChange[]) => Promise<void> | undefined;
   readonly onSighting: (sighting: Sighting) => void;
+  /** A node begins to boot, or another program of its boot has begun. */
+  readonly onStage?: (stage: BootStage) => void;
   /** A Pi 3 is about to fetch its files from this address. */
   readonly onPi3?: (pi: { address: Ipv4; mac: Mac; interface: string }) => void;
   /** Looks whether an address is in use before a client that can wait is offered it. */
@@ -177,6 +180,7 @@ export function startDhcpServer(options: DhcpServerOptions): DhcpServer {
   function carryOut(decision: Decision, message: DhcpMessage, from: DhcpSocket): void {
     const fields = { interface: from.interface, mac: message.chaddr };
     if (decision.sighting) options.onSighting(decision.sighting);
+    if (decision.stage) options.onStage?.(decision.stage);
     if (decision.warning) warn(decision.warning, decision.kind, fields);
     if (decision.kind === 'ignore') {
       counts.ignored++;

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
-import { type BootView, rootExportPath } from '../model/boot-view.ts';
+import type { BootPin, BootStage } from '../model/boot-pin.ts';
+import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Log } from '../model/log.ts';
@@ -8,13 +9,23 @@ import { type Node, nodeSchema } from '../model/node.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Sighting } from '../model/sighting.ts';
 import { throttle } from '../model/throttle.ts';
+import type { WarningSink } from '../model/warnings.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
-import { desiredExports } from '../nfs/desired.ts';
+import { Boots } from './boots.ts';
 import { Channels } from './channels.ts';
+import { EventHub } from './events.ts';
 import { LeaseTable } from './leases.ts';
 import { checkNode, clash, serialForMac } from './node-rules.ts';
+import {
+  type CheckGeneration,
+  type Published,
+  Publishing,
+  type Withdrawn,
+  type WithdrawRequest,
+} from './publishing.ts';
+import type { Verdict } from './retention.ts';
 import { Sightings } from './sightings.ts';
 import type { Store } from './store.ts';
 import { buildView } from './view.ts';
@@ -32,8 +43,12 @@ export interface FleetPorts {
   readonly recipeNames: () => Promise<string[]>;
   /** What a recipe's image is built for, as far as it tells. */
   readonly recipeArch?: (image: string) => Promise<string | undefined>;
+  /** Without it, generations are taken to be as they were sealed. */
+  readonly checkGeneration?: CheckGeneration;
   readonly log: Log;
 }
+
+type Settings = Pick<Config, 'nodes' | 'nfs' | 'http' | 'build'>;
 
 /** A node as asked for: what is left out gets its default. A machine that is no Pi has a MAC in place of a serial. */
 export type NodeRequest = { [K in keyof Node]?: Node[K] | undefined };
@@ -49,8 +64,12 @@ export class Fleet {
   readonly leases: LeaseTable;
   readonly sightings = new Sightings();
   readonly channels: Channels;
+  /** What machines boot, and booted last. */
+  readonly boots: Boots;
+  readonly events = new EventHub();
+  readonly #publishing: Publishing;
   readonly #ports: FleetPorts;
-  readonly #config: Pick<Config, 'nodes' | 'nfs' | 'http'>;
+  readonly #config: Settings;
   #networks: ReadonlyMap<string, Network>;
   /** Behind `#networks` while their exports could not be applied. */
   #exportedNetworks: ReadonlyMap<string, Network>;
@@ -66,7 +85,7 @@ export class Fleet {
 
   private constructor(
     ports: FleetPorts,
-    config: Pick<Config, 'nodes' | 'nfs' | 'http'>,
+    config: Settings,
     networks: ReadonlyMap<string, Network>,
     channels: Channels,
   ) {
@@ -79,11 +98,29 @@ export class Fleet {
     const stored = ports.store.list('node/').map((document) => nodeSchema.parse(document.value));
     this.#nodes = new Map(stored.map((node) => [node.serial, node]));
     this.#view = this.#makeView(ports.store.revision());
+    this.boots = new Boots({
+      store: ports.store,
+      log: ports.log,
+      published: (image) => this.#view.published.get(image),
+      generation: (id) => channels.byId(id),
+      isNode: (serial) => this.#nodes.has(serial),
+      onBegun: ({ serial, name }, { id }) =>
+        this.events.tell({ kind: 'boot begun', serial, name, generation: id }),
+    });
+    this.#publishing = new Publishing({
+      ...ports,
+      channels,
+      boots: this.boots,
+      events: this.events,
+      keep: config.build.keep,
+      view: () => this.#view,
+      show: (revision) => this.#show(this.#nodes, revision),
+    });
   }
 
   static async open(
     ports: FleetPorts,
-    config: Pick<Config, 'nodes' | 'nfs' | 'http'>,
+    config: Settings,
     networks: ReadonlyMap<string, Network>,
   ): Promise<Fleet> {
     const channels = new Channels(ports.store);
@@ -123,8 +160,10 @@ export class Fleet {
       if (present) throw clash(serial, present, request);
       const images = await this.imageNames();
       const fitting = request.serial ? await this.#imagesForPis(images) : images;
-      const image =
-        request.image ?? this.#config.nodes.defaultImage ?? (fitting.length === 1 ? fitting[0] : undefined);
+      // Of what is built only for Pis: what another machine needs, nobody knows.
+      const built = request.serial ? fitting.filter((image) => this.#view.published.has(image)) : [];
+      const only = [fitting, built].find(({ length }) => length === 1)?.[0];
+      const image = request.image ?? this.#config.nodes.defaultImage ?? only;
       if (!image)
         throw new Refusal(
           'No image is named',
@@ -135,7 +174,7 @@ export class Fleet {
       const name = request.name ?? `${request.serial ? 'pi' : 'node'}-${serial}`;
       const node = withoutGaps({ ...request, serial, name, image, mac });
       checkNode(this.#view, node, images);
-      return this.#putNode(node);
+      return this.#putNode(node, 'node added');
     });
   }
 
@@ -147,7 +186,7 @@ export class Fleet {
         typeof withoutGaps
       >[0]);
       checkNode(this.#view, node, await this.imageNames());
-      return this.#putNode(node);
+      return this.#putNode(node, 'node changed');
     });
   }
 
@@ -160,6 +199,7 @@ export class Fleet {
       const nodes = new Map(this.#nodes);
       nodes.delete(node.serial);
       this.#show(nodes, revision);
+      this.#tell('node removed', node);
       return { node, revision };
     });
   }
@@ -188,7 +228,7 @@ export class Fleet {
       await this.#inTurn(async () => {
         const present = this.#nodes.get(serial);
         if (!present || present.mac || this.#view.nodesByMac.has(mac)) return;
-        await this.#putNode({ ...present, mac });
+        await this.#putNode({ ...present, mac }, 'node changed');
       });
     } catch (error) {
       this.#lostMacs((left) =>
@@ -214,21 +254,64 @@ export class Fleet {
     return images.filter((_, index) => fits[index]);
   }
 
+  /** A program of a machine asked DHCP where to boot from. */
+  announce(stage: BootStage): void {
+    this.boots.announce(stage);
+  }
+
+  /** Which generation a node gets this file from. */
+  pin(node: Node, name: string): BootPin | undefined {
+    return this.boots.pin(node, name);
+  }
+
   /**
-   * Points the image's channel at a sealed generation: boot tree, root and command line change together, and only
-   * once the root is exported.
-   * @throws Refusal when there is no such generation or its root cannot be exported: then nothing has changed.
+   * Points the image's channel at a sealed generation that is whole; see {@link Publishing.move}.
+   * @throws Refusal when there is no such generation, or it is damaged, or its root cannot be exported: then nothing has
+   * changed.
    */
-  publish(image: string, generationId: string): Promise<{ revision: number }> {
-    return this.#inTurn(async () => {
-      const { generations } = await this.#ports.readGenerations();
-      this.channels.know(generations);
-      const generation = this.channels.find(image, generationId);
-      await this.#export(generation);
-      const revision = await this.channels.publish(generation);
-      this.#show(this.#nodes, revision);
-      return { revision };
-    });
+  publish(image: string, generationId: string): Promise<Published> {
+    return this.#moveTo(() => this.channels.find(image, generationId), 'published');
+  }
+
+  /** Back to the generation published before this one, or to the one named. @throws Refusal as {@link publish} does. */
+  rollback(image: string, to?: string): Promise<Published> {
+    return this.#moveTo(() => this.rollbackTarget(image, to), 'rolled back');
+  }
+
+  /** What {@link rollback} would go back to. @throws Refusal when there is none. */
+  rollbackTarget(image: string, to?: string): StoredGeneration {
+    if (to === undefined) return this.channels.findBefore(image);
+    const generation = this.channels.find(image, to);
+    if (this.#view.published.get(image)?.id !== to) return generation;
+    throw new Refusal(`${to} is what image "${image}" stands for already`, 'See "netboot images".');
+  }
+
+  /** Reading the files takes a while, in which nobody has to wait. */
+  async #moveTo(find: () => StoredGeneration, kind: 'published' | 'rolled back'): Promise<Published> {
+    await this.#publishing.refresh();
+    await this.#publishing.checkWhole(find());
+    return this.#inTurn(() => this.#publishing.move(find(), kind));
+  }
+
+  /** What becomes of each generation when images are pruned. */
+  async retention(): Promise<Verdict[]> {
+    await this.#publishing.refresh();
+    return this.#publishing.verdicts();
+  }
+
+  /** See {@link Publishing.withdraw}. */
+  withdraw(request: WithdrawRequest = {}): Promise<Withdrawn[]> {
+    return this.#inTurn(() => this.#publishing.withdraw(request));
+  }
+
+  /** Generations that were withdrawn have been deleted. */
+  forget(ids: readonly string[]): Promise<string[]> {
+    return this.#inTurn(() => this.#publishing.forget(ids));
+  }
+
+  /** Raises a warning for every image whose generation is damaged or gone, and takes back those that are over. */
+  inspectGenerations(warnings: WarningSink): Promise<void> {
+    return this.#inTurn(() => this.#publishing.inspect(warnings));
   }
 
   /** The interfaces have other addresses now. */
@@ -241,30 +324,22 @@ export class Fleet {
     });
   }
 
-  /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */
-  async reconcileExports(): Promise<void> {
-    await this.#ports.exporter.apply(desiredExports(this.#view, this.channels.superseded()));
+  /** Brings the NFS exports to what the view wants. */
+  reconcileExports(): Promise<void> {
+    return this.#publishing.reconcileExports();
   }
 
-  async #export(generation: StoredGeneration): Promise<void> {
-    const { exporter } = this.#ports;
-    const path = rootExportPath(this.#view.exportsFolder, generation.id);
-    await exporter.apply(desiredExports(this.#view, [...this.channels.superseded(), generation]));
-    const problem = exporter.state().exports.find((entry) => entry.path === path)?.problem;
-    if (problem === undefined) return;
-    await this.reconcileExports();
-    throw new Refusal(
-      `The root of ${generation.id} cannot be exported: ${problem}`,
-      'It is not published; mend that and publish it again: netboot build-image',
-    );
-  }
-
-  async #putNode(node: Node): Promise<{ node: Node; revision: number }> {
+  async #putNode(node: Node, kind: 'node added' | 'node changed'): Promise<{ node: Node; revision: number }> {
     const revision = await this.#ports.store.transact({
       writes: [{ kind: 'put', key: nodeKey(node.serial), value: node }],
     });
     this.#show(new Map(this.#nodes).set(node.serial, node), revision);
+    this.#tell(kind, node);
     return { node, revision };
+  }
+
+  #tell(kind: 'node added' | 'node changed' | 'node removed', { serial, name, image }: Node): void {
+    this.events.tell({ kind, serial, name, image });
   }
 
   #show(nodes: ReadonlyMap<Serial, Node>, revision: number): void {
@@ -278,6 +353,7 @@ export class Fleet {
       networks: this.#networks,
       nodes: this.#nodes.values(),
       published: this.channels.published(),
+      gone: this.channels.gone(),
       policy: this.#config.nodes,
       httpPort: this.#config.http.port === 'off' ? undefined : this.#config.http.port,
       exportsFolder: this.#config.nfs.exports,

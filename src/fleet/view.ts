@@ -8,6 +8,7 @@ export interface ViewSources {
   readonly networks: ReadonlyMap<string, Network>;
   readonly nodes: Iterable<Node>;
   readonly published: ReadonlyMap<string, StoredGeneration>;
+  readonly gone?: ReadonlyMap<string, string>;
   readonly policy: UnknownPolicy;
   readonly exportsFolder: string;
   readonly httpPort?: number | undefined;

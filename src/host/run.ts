@@ -17,6 +17,11 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   unshare: 'util-linux',
   zstd: 'zstd',
   perl: 'perl-base',
+  chattr: 'e2fsprogs',
+  sfdisk: 'fdisk',
+  debugfs: 'e2fsprogs',
+  mcopy: 'mtools',
+  mtype: 'mtools',
 };
 
 const SBIN = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -34,6 +39,7 @@ export async function run(
     ...(options.cwd ? { cwd: options.cwd } : {}),
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.signal ? { cancelSignal: options.signal } : {}),
+    ...(options.killSignal ? { killSignal: options.killSignal } : {}),
     ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),
     all: options.onLine !== undefined,
     maxBuffer: 64 * 1024 * 1024,

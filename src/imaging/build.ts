@@ -1,43 +1,66 @@
-import { createWriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { Refusal, type Run } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import { type Log, silentLog } from '../model/log.ts';
-import { describeFailure } from './failure.ts';
+import { type BuildOwner, takeBuildLock } from './build-lock.ts';
+import { collectGarbage } from './cache/gc.ts';
 import { readGenerations } from './generations.ts';
-import { isolated } from './isolation.ts';
-import { readMirrors } from './mirror.ts';
-import { plan, printPlan, type Step } from './plan.ts';
+import type { SourceOpener } from './import/source.ts';
+import { plan, printPlan, type StepState } from './plan.ts';
 import { checkFolders, checkPrograms } from './preflight.ts';
-import { type RecipeFolder, readRecipeFolder } from './recipe-folder.ts';
-import { recipeKey } from './recipe-key.ts';
-import { seal } from './seal.ts';
-import { takeWorkFolder } from './work-folder.ts';
+import type { RecipeChain } from './recipe/chain.ts';
+import { readRecipeChain } from './recipe/read.ts';
+import { runPlan } from './run-plan.ts';
+import { stopped } from './run-step.ts';
+import { sealBuild } from './seal-build.ts';
+import { clearSealStages } from './seal-stage.ts';
+import type { Lock, Step } from './step.ts';
+import { survey } from './survey.ts';
+import { openTranscript } from './transcript.ts';
+import { clearWork, hasWork, takeWorkFolder } from './work-folder.ts';
+
+/** Which step something is about: its id, its name for people, and its place among all. */
+export interface StepPlace {
+  readonly step: string;
+  readonly name: string;
+  readonly index: number;
+  readonly of: number;
+}
 
 export type BuildProgress =
-  | { readonly kind: 'started'; readonly step: string; readonly index: number; readonly of: number }
-  | { readonly kind: 'line'; readonly line: string }
-  | {
-      readonly kind: 'finished';
-      readonly step: string;
-      readonly index: number;
-      readonly of: number;
-      readonly seconds: number;
-    };
+  /** Another build has the cache; told once. */
+  | { readonly kind: 'waiting'; readonly owner: BuildOwner | undefined }
+  | ({ readonly kind: 'started' } & StepPlace)
+  | ({ readonly kind: 'cached'; readonly bytes: number } & StepPlace)
+  | ({ readonly kind: 'line'; readonly line: string } & StepPlace)
+  /** Of what the step has to fetch. */
+  | ({ readonly kind: 'bytes'; readonly done: number; readonly total: number } & StepPlace)
+  | ({ readonly kind: 'finished'; readonly seconds: number; readonly bytes?: number } & StepPlace);
 
 export interface BuildOrder {
   readonly name: string;
   /** Has `<name>/image.yaml`. */
   readonly recipesFolder: string;
   readonly generationsFolder: string;
-  /** On a disk with 3 GiB free, best the one of the generations; also keeps the log of the last build of each image. */
-  readonly workFolder: string;
+  /** Layers, artifacts, downloads, logs, and the folder a build works in: on one file system that overlayfs can write to. */
+  readonly cacheFolder: string;
+  /** Bytes that the cache may have when a build is done. */
+  readonly cacheLimit?: number;
   readonly run: Run;
+  /** Reads the disk image or archive that a base is made of. */
+  readonly openSource: SourceOpener;
   readonly progress: (progress: BuildProgress) => void;
   readonly log?: Log;
-  /** Build although nothing changed. */
-  readonly force?: boolean;
+  /** Values for the recipe's variables. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Exactly these packages. */
+  readonly lock?: Lock;
+  /** Ask the archive for newer packages. */
+  readonly update?: boolean;
+  /** Run every step again. */
+  readonly noCache?: boolean;
+  /** Id of the step that is to run again, with all after it. */
+  readonly fromStep?: string;
   readonly signal?: AbortSignal;
   /** Where the host's apt is configured. */
   readonly aptFolder?: string;
@@ -47,135 +70,166 @@ export interface BuildOrder {
 export interface BuildResult {
   readonly generation: StoredGeneration;
   readonly outcome: 'built' | 'unchanged';
+  /** The exact packages of this build; undefined when nothing was built. */
+  readonly lock?: Lock;
 }
 
-/** What a build of this image would do, one line a step. @throws Refusal when there is no such recipe, or it is wrong. */
-export async function printBuildPlan(recipesFolder: string, name: string): Promise<string> {
-  const { recipe, hooks } = await readRecipeFolder(resolve(recipesFolder), name);
-  return printPlan(plan(recipe, hooks));
+/**
+ * What a build of this image would do, and what the cache has of it: no mount, no network, nothing changed.
+ * @throws Refusal when there is no such recipe, or it is wrong.
+ */
+export async function planBuild(
+  order: Pick<
+    BuildOrder,
+    | 'name'
+    | 'recipesFolder'
+    | 'generationsFolder'
+    | 'cacheFolder'
+    | 'settings'
+    | 'lock'
+    | 'update'
+    | 'noCache'
+    | 'fromStep'
+  >,
+): Promise<{ steps: readonly Step[]; states: readonly StepState[]; text: string }> {
+  const { chain, steps, again } = await readOrder(order);
+  const { lock, update } = order;
+  const found = await survey(chain, steps, { cache: resolve(order.cacheFolder), lock, update, again });
+  const same = isForced(order)
+    ? undefined
+    : await sealed(resolve(order.generationsFolder), order.name, found.key);
+  const states = same ? steps.map(() => ({ kind: 'cached' as const })) : found.states;
+  const end = same ? `\nnothing to do: ${same.id} is what the recipe makes` : '';
+  return { steps, states, text: `${printPlan(steps, states)}${end}` };
 }
 
 /**
  * Builds an image into a sealed generation, or finds that the one it would build is there already. Needs root.
- * @throws Refusal when it cannot or must not start, and when a step fails; then there is no generation, only a log.
+ * @throws Refusal when it cannot or must not start, and when a step fails; then there is no generation, but a log, and
+ * what was built before that step stays in the cache.
  */
 export async function buildImage(order: BuildOrder): Promise<BuildResult> {
-  const { name, run, log = silentLog, now = () => new Date() } = order;
-  const source = await readRecipeFolder(resolve(order.recipesFolder), name);
-  const key = await recipeKey(source);
+  const { name, run, signal, log = silentLog, now = () => new Date() } = order;
+  const cache = resolve(order.cacheFolder);
   const generationsFolder = resolve(order.generationsFolder);
-  if (!order.force) {
-    const { generations } = await readGenerations(generationsFolder);
-    const same = generations.findLast(({ image, recipeKey }) => image === name && recipeKey === key);
-    if (same) return { generation: same, outcome: 'unchanged' };
-  }
-
-  const parent = resolve(order.workFolder);
-  await checkFolders(parent, generationsFolder);
-  await using work = await takeWorkFolder(parent);
-  await checkPrograms(run, work.path, source.recipe.base.arch);
-  const environment = await stepEnvironment(source, work.path, order.aptFolder ?? '/etc/apt');
-  const logFile = join(parent, `${name}.log`);
-  log.info({ id: 'BUILD_START', image: name, recipeKey: key, logFile }, 'building an image');
-
-  const steps = plan(source.recipe, source.hooks);
-  const of = steps.length + 1;
-  const timed = async <T>(step: string, index: number, work: () => Promise<T>): Promise<T> => {
-    order.progress({ kind: 'started', step, index, of });
-    const started = performance.now();
-    const result = await work();
-    order.progress({ kind: 'finished', step, index, of, seconds: (performance.now() - started) / 1000 });
-    return result;
-  };
-
-  await using transcript = openTranscript(logFile);
-  const onLine = (line: string) => {
-    transcript.write(line);
-    order.progress({ kind: 'line', line });
-  };
-  for (const [index, step] of steps.entries()) {
-    transcript.write(`== ${step.name}`);
-    await timed(step.name, index, () => runStep(step, { ...order, environment, logFile, onLine }));
-  }
-  await transcript.close();
-  const generation = await timed('seal', steps.length, () =>
-    seal({
-      image: name,
-      recipe: source.recipe,
-      recipeKey: key,
-      workFolder: work.path,
-      logFile,
-      generationsFolder,
-      now,
-    }),
-  );
-  log.info({ id: 'BUILD_SEALED', image: name, generation: generation.id }, 'sealed a generation');
-  return { generation, outcome: 'built' };
-}
-
-/** All a step sees of the outside; see steps/enter.sh. */
-async function stepEnvironment(
-  source: RecipeFolder,
-  work: string,
-  aptFolder: string,
-): Promise<Record<string, string>> {
-  const own = source.recipe.mirror;
-  const mirrors = own === undefined ? await readMirrors(aptFolder) : { main: own, security: undefined };
-  return {
-    RECIPE: source.folder,
-    WORK: work,
-    ROOT: join(work, 'root'),
-    MIRROR: mirrors.main,
-    SECURITY_MIRROR: mirrors.security ?? '',
-  };
-}
-
-async function runStep(
-  step: Step,
-  context: {
-    name: string;
-    run: Run;
-    signal?: AbortSignal;
-    environment: Record<string, string>;
-    logFile: string;
-    onLine: (line: string) => void;
-  },
-): Promise<void> {
-  const tail: string[] = [];
-  const [program, args] = isolated(step.script);
-  try {
-    context.signal?.throwIfAborted();
-    await context.run(program, args, {
-      env: { ...context.environment, ...step.variables },
-      onLine: (line) => {
-        if (tail.push(line) > 40) tail.shift();
-        context.onLine(line);
-      },
-      ...(context.signal ? { signal: context.signal } : {}),
-    });
-  } catch (error) {
-    if (error instanceof Refusal) throw error;
-    if (context.signal?.aborted) {
-      throw new Refusal(`Building ${context.name} was stopped at "${step.name}"`, 'Nothing is left of it');
+  const { chain, steps, again } = await readOrder(order);
+  if (!isForced(order)) {
+    const { key } = await survey(chain, steps, { cache, lock: order.lock, update: order.update });
+    const same = await sealed(generationsFolder, name, key);
+    if (same) {
+      await clearLeftovers({ cacheFolder: cache, generationsFolder, run });
+      return { generation: same, outcome: 'unchanged' };
     }
-    throw describeFailure({
-      image: context.name,
-      step: step.name,
-      command: `steps/${step.script}.sh`,
-      tail,
-      logFile: context.logFile,
-      cause: error,
+  }
+
+  await checkFolders(steps, cache, generationsFolder);
+  try {
+    await using _lock = await takeBuildLock(cache, {
+      run,
+      image: name,
+      now: now(),
+      signal,
+      onWait: (owner) => order.progress({ kind: 'waiting', owner }),
     });
+    await using work = await takeWorkFolder(cache, run);
+    await clearSealStages(generationsFolder);
+    await checkPrograms(run, work.path, chain.arch, steps);
+
+    const logFile = join(cache, 'logs', `${name}.log`);
+    await using transcript = await openTranscript(logFile);
+    log.info({ id: 'BUILD_START', image: name, logFile }, 'building an image');
+    const started = now();
+    const existing = (key: string) => (isForced(order) ? undefined : sealed(generationsFolder, name, key));
+    const context = { ...order, cache, again, work: work.path, logFile, transcript, now, existing };
+    const built = await runPlan(chain, steps, context);
+    await transcript.close();
+    const generation =
+      built.existing ??
+      (await sealBuild(chain, built, {
+        ...order,
+        generationsFolder,
+        logFile,
+        started,
+        now,
+        of: steps.length + 1,
+      }));
+    if (!built.existing)
+      log.info({ id: 'BUILD_SEALED', image: name, generation: generation.id }, 'sealed a generation');
+    if (order.cacheLimit !== undefined) {
+      const trash = join(work.path, 'trash');
+      await collectGarbage(cache, { limit: order.cacheLimit, keep: built.used, trash });
+    }
+    return { generation, outcome: built.existing ? 'unchanged' : 'built', lock: built.lock };
+  } catch (error) {
+    if (signal?.aborted && !(error instanceof Refusal)) throw stopped(name, 'waiting', error);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    throw new Refusal(
+      `The disk of ${cache} is full`,
+      'Make room there and build again: what is built is kept',
+      {
+        cause: error,
+      },
+    );
   }
 }
 
-/** The build's log file; written through when closed. */
-function openTranscript(file: string) {
-  const stream = createWriteStream(file);
-  stream.on('error', () => {});
-  const close = async () => {
-    stream.end();
-    await finished(stream).catch(() => {});
-  };
-  return { write: (line: string) => void stream.write(`${line}\n`), close, [Symbol.asyncDispose]: close };
+/** Something is to be built, whatever there is. */
+const isForced = ({ noCache, fromStep }: Pick<BuildOrder, 'noCache' | 'fromStep'>): boolean =>
+  noCache === true || fromStep !== undefined;
+
+/** The newest generation that was built from the same. */
+async function sealed(
+  folder: string,
+  name: string,
+  key: string | undefined,
+): Promise<StoredGeneration | undefined> {
+  if (key === undefined) return undefined;
+  const { generations } = await readGenerations(folder);
+  return generations.findLast(({ image, recipeKey }) => image === name && recipeKey === key);
+}
+
+/** Removes what a killed build left, unless a build is under way. For every command that works with images. */
+export async function clearLeftovers(
+  order: Pick<BuildOrder, 'cacheFolder' | 'generationsFolder' | 'run'>,
+): Promise<void> {
+  const cache = resolve(order.cacheFolder);
+  await clearSealStages(resolve(order.generationsFolder));
+  if (!(await hasWork(cache))) return;
+  const now = new Date();
+  const busy = new AbortController();
+  try {
+    const onWait = () => busy.abort();
+    await using _lock = await takeBuildLock(cache, {
+      run: order.run,
+      image: '',
+      now,
+      onWait,
+      signal: busy.signal,
+    });
+    await clearWork(cache, order.run);
+  } catch (error) {
+    if (!busy.signal.aborted) throw error;
+  }
+}
+
+async function readOrder({
+  recipesFolder,
+  name,
+  settings = {},
+  fromStep,
+  noCache = false,
+}: Pick<BuildOrder, 'recipesFolder' | 'name' | 'settings' | 'fromStep' | 'noCache'>): Promise<{
+  chain: RecipeChain;
+  steps: readonly Step[];
+  again: (index: number) => boolean;
+}> {
+  const chain = await readRecipeChain(resolve(recipesFolder), name, { settings });
+  const steps = plan(chain);
+  const from = fromStep === undefined ? -1 : steps.findIndex(({ id }) => id === fromStep);
+  if (fromStep !== undefined && from === -1) {
+    const ids = steps.map(({ id }) => id).join(', ');
+    throw new Refusal(`${name} has no step "${fromStep}"`, `Its steps are ${ids}`);
+  }
+  return { chain, steps, again: (index) => noCache || (from !== -1 && index >= from) };
 }

@@ -42,6 +42,6 @@ export function describeFailure(details: {
       cause,
     });
   }
-  const last = tail.slice(-5).join(' | ') || 'it said nothing';
+  const last = tail.slice(-5).join(' | ').replace(/\.$/, '') || 'it said nothing';
   return new Refusal(`${where} (${command}): ${last}`, `The log is ${logFile}`, { cause });
 }

@@ -27,7 +27,7 @@ export async function readGenerations(
 }
 
 /** The generation, or why it is none. */
-async function readGeneration(folder: string, name: string): Promise<StoredGeneration | string> {
+export async function readGeneration(folder: string, name: string): Promise<StoredGeneration | string> {
   let manifest: unknown;
   try {
     manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'));

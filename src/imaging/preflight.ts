@@ -1,14 +1,18 @@
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { arch } from 'node:process';
 import { CommandError, Refusal, type Run } from '../model/command.ts';
-import { isolated } from './isolation.ts';
+import { isolated, STEPS_FOLDER } from './isolation.ts';
+import { emulatorOf } from './run-step.ts';
+import type { Arch, Step } from './step.ts';
 
-const NEEDED_BYTES = 3 * 2 ** 30;
+const GIB = 2 ** 30;
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /** Whether this machine can build at all, asked before anything is made. @throws Refusal */
-export async function checkFolders(...folders: readonly string[]): Promise<void> {
+export async function checkFolders(steps: readonly Step[], ...folders: readonly string[]): Promise<void> {
   if (process.geteuid?.() !== 0) throw new Refusal('Only root can build an image', 'Run it with sudo');
+  // Enough for a Debian with some packages, or a disk image unpacked; a tarball may be as small as it likes.
+  const needed = steps.some(({ source }) => source?.kind === 'tarball') ? GIB / 4 : 3 * GIB;
   for (const folder of folders) {
     try {
       await mkdir(folder, { recursive: true });
@@ -19,41 +23,63 @@ export async function checkFolders(...folders: readonly string[]): Promise<void>
       );
     }
     const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < NEEDED_BYTES) {
+    if (bavail * bsize < needed) {
       throw new Refusal(
-        `The disk of ${folder} has ${((bavail * bsize) / 2 ** 30).toFixed(1)} GiB free, a build needs 3`,
+        `The disk of ${folder} has ${((bavail * bsize) / GIB).toFixed(1)} GiB free, a build needs ${needed / GIB}`,
         'Make room there, or name another folder',
       );
     }
   }
 }
 
-/** Programs, keyring and emulation. @param target the architecture of the image. @throws Refusal */
-export async function checkPrograms(run: Run, workFolder: string, target: string): Promise<void> {
+/** What the scripts run beside coreutils, tar and what every Debian has. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  bootstrap: ['dpkg', 'apt-get'],
+  packages: ['dpkg', 'apt-get'],
+  import: ['sfdisk', 'mcopy'],
+  adapt: ['systemctl'],
+  units: ['systemctl'],
+  initramfs: ['modprobe', 'depmod', 'modinfo', 'cpio', 'zstd', 'xz'],
+  squash: ['mksquashfs'],
+};
+
+/** Programs, keyring and emulation. @throws Refusal */
+export async function checkPrograms(
+  run: Run,
+  workFolder: string,
+  target: Arch,
+  steps: readonly Step[],
+): Promise<void> {
   if (target === 'amd64' && arch !== 'x64')
     throw new Refusal(
       'An amd64 image is built on an amd64 machine',
       `This one is ${arch}: there is no emulation of it`,
     );
-  for (const program of ['mmdebstrap', 'unshare', 'setpriv', 'dpkg', 'apt-get'])
-    await run(program, ['--version']);
-  await run('mksquashfs', ['-version']);
-  await access(KEYRING).catch(() => {
-    throw new Refusal(`${KEYRING} is missing`, 'Install it: apt-get install debian-archive-keyring');
-  });
-  if (target === 'arm64' && arch !== 'arm64') await checkEmulation(run, workFolder);
+  const needed = new Set(['unshare', 'setpriv', ...steps.flatMap(({ script }) => PROGRAMS[script] ?? [])]);
+  for (const program of needed) await run(program, [program === 'mksquashfs' ? '-version' : '--version']);
+  if (steps.some(({ packages }) => packages?.onto === 'debian')) {
+    await access(KEYRING).catch(() => {
+      throw new Refusal(`${KEYRING} is missing`, 'Install it: apt-get install debian-archive-keyring');
+    });
+  }
+  await probe(run, workFolder, emulatorOf(target));
 }
 
-async function checkEmulation(run: Run, workFolder: string): Promise<void> {
-  await run('qemu-aarch64-static', ['--version']);
+/** That namespaces, and where it is needed emulation, can be had. */
+async function probe(run: Run, workFolder: string, emulator: string): Promise<void> {
+  if (emulator !== '') await run(`qemu-${emulator}-static`, ['--version']);
   const [program, args] = isolated('probe');
   try {
-    await run(program, args, { env: { WORK: workFolder, ROOT: '/nonexistent' } });
+    const env = { WORK: workFolder, ROOT: '/nonexistent', LIB: STEPS_FOLDER, EMULATE: emulator };
+    await run(program, args, { env });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
+    const said = error.stderrTail.split('\n').at(-1);
     throw new Refusal(
-      `Programs of another architecture cannot be run here (${error.stderrTail.split('\n').at(-1)})`,
-      'Install qemu-user-static, and build where root may mount binfmt_misc (a container must be privileged)',
+      emulator === ''
+        ? `Namespaces cannot be made here (${said})`
+        : `Programs of another architecture cannot be run here (${said})`,
+      'Install qemu-user-static, and build where root may mount (a container must be privileged)',
       { cause: error },
     );
   }

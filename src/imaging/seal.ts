@@ -1,126 +1,185 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Refusal } from '../model/command.ts';
-import { type Generation, generationSchema, type StoredGeneration } from '../model/generation.ts';
-import type { Recipe } from './recipe.ts';
+import { Refusal, type Run } from '../model/command.ts';
+import {
+  type BootSettings,
+  type Generation,
+  generationSchema,
+  type Origin,
+  type StoredGeneration,
+} from '../model/generation.ts';
+import { copyTree, filesBelow, flush, moveFile, settle } from './durable-tree.ts';
+import { readGeneration } from './generations.ts';
+import { protect, unprotect } from './immutable.ts';
+import { LISTING, packListing, parseListing } from './listing.ts';
+import { formatLock } from './packages/lock-file.ts';
+import { parsePackages, renderSbom } from './sbom.ts';
+import { takeSealStage } from './seal-stage.ts';
+import type { Arch, Lock } from './step.ts';
 
-/** What a build left in its work folder (`root.squashfs`, `boot/`, `packages.txt`), and where it is to go. */
-export interface SealOrder {
+/** What a build made, and how it came to be. */
+export interface GenerationOrder {
   readonly image: string;
-  readonly recipe: Recipe;
+  readonly arch: Arch;
+  /** Hash of all that was built from: the same key means that building again would change nothing. */
   readonly recipeKey: string;
-  readonly workFolder: string;
+  /** The names of kernel and initramfs are those in the boot tree. */
+  readonly boot: BootSettings;
+  readonly roles: Generation['roles'];
+  /** The folder with `root.squashfs`, which is moved, and with what steps/listing.sh tells of the root (`packages.txt` at least). */
+  readonly squashed: string;
+  /** Folders whose files together are the boot tree. They are copied: what happens to the cache is nothing to the sealed. */
+  readonly bootTrees: readonly string[];
   readonly logFile: string;
   readonly generationsFolder: string;
+  /** The recipes as they were read, the outermost base first. */
+  readonly chain: ReadonlyArray<{ readonly image: string; readonly text: string }>;
+  readonly variables: Origin['variables'];
+  readonly lock?: Lock;
+  readonly seconds: number;
+  /** Seconds since 1970 that the build counts as now. */
+  readonly epoch: number;
   readonly now: () => Date;
+  /** Makes it immutable once it is there, where the file system can: {@link protect}. */
+  readonly protectWith?: Run | undefined;
 }
 
 /**
  * Makes the built files a generation: gathered under a hidden name, written through to the disk, then renamed. Whenever
  * this is cut short there is either the whole generation or none.
  */
-export async function seal(order: SealOrder): Promise<StoredGeneration> {
-  const { generationsFolder, workFolder } = order;
-  const generation = await describe(order);
-  const stage = join(generationsFolder, '.sealing');
-  const folder = join(generationsFolder, generation.id);
-  // What a killed build left: only the one that holds the work folder gets here.
-  await rm(stage, { recursive: true, force: true });
+export async function sealGeneration(order: GenerationOrder): Promise<StoredGeneration> {
+  const { generationsFolder, protectWith } = order;
   try {
-    await mkdir(stage, { mode: 0o755 });
-    await move(join(workFolder, 'root.squashfs'), join(stage, 'root.squashfs'));
-    await move(join(workFolder, 'boot'), join(stage, 'boot'));
-    await cp(order.logFile, join(stage, 'build.log'));
-    await writeFile(join(stage, 'manifest.json'), `${JSON.stringify(generation, undefined, 2)}\n`);
-    await settle(stage);
-    await rename(stage, folder).catch((error: NodeJS.ErrnoException) => {
-      // The id follows from the content: what is there already is the same.
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-    });
-    await sync(generationsFolder);
+    await using stage = await takeSealStage(generationsFolder);
+    const generation = await gather(order, stage.path);
+    await settle(stage.path, { file: 0o444, folder: 0o555 });
+    const folder = join(generationsFolder, generation.id);
+    const sealed = await appear(stage.path, folder, generation, protectWith);
+    await flush(generationsFolder);
+    if (protectWith) await protect(protectWith, folder);
+    return sealed;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     throw new Refusal(`The disk of ${generationsFolder} is full`, 'Make room there and build again', {
       cause: error,
     });
-  } finally {
-    await rm(stage, { recursive: true, force: true });
   }
+}
+
+async function gather(order: GenerationOrder, stage: string): Promise<Generation> {
+  const { squashed } = order;
+  await moveFile(join(squashed, 'root.squashfs'), join(stage, 'root.squashfs'));
+  await mkdir(join(stage, 'boot'));
+  for (const tree of order.bootTrees) await copyTree(tree, join(stage, 'boot'));
+  await copyFile(order.logFile, join(stage, 'build.log'));
+  if (order.lock) await writeFile(join(stage, 'image.lock'), formatLock(order.lock));
+  await mkdir(join(stage, 'recipe'));
+  for (const { image, text } of order.chain) await writeFile(join(stage, 'recipe', `${image}.yaml`), text);
+  const files = await readFile(join(squashed, 'files.0'), 'utf8').catch(ifMissing(undefined));
+  if (files !== undefined) {
+    const hashes = await readFile(join(squashed, 'hashes.0'), 'utf8');
+    await writeFile(join(stage, LISTING), packListing(parseListing(files, hashes)));
+  }
+
+  const packages = parsePackages(await readFile(join(squashed, 'packages.txt'), 'utf8'));
+  const generation = await describe(order, stage, packages);
+  const sbom = renderSbom({
+    image: order.image,
+    version: generation.contains ?? generation.id,
+    packages,
+    lock: order.lock,
+    osRelease: await readFile(join(squashed, 'os-release'), 'utf8').catch(ifMissing('')),
+    epoch: order.epoch,
+  });
+  await writeFile(join(stage, 'sbom.cdx.json'), sbom);
+  await writeFile(join(stage, 'manifest.json'), `${JSON.stringify(generation, undefined, 2)}\n`);
+  return generation;
+}
+
+async function describe(
+  order: GenerationOrder,
+  stage: string,
+  packages: ReadonlyArray<{ readonly name: string; readonly version: string }>,
+): Promise<Generation> {
+  const boot = join(stage, 'boot');
+  const files: Generation['boot']['files'] = {};
+  for (const path of await filesBelow(boot)) files[relative(boot, path)] = await fingerprint(path);
+  const { image, arch, recipeKey, roles } = order;
+  const content = {
+    image,
+    arch,
+    recipeKey,
+    root: await fingerprint(join(stage, 'root.squashfs')),
+    boot: { ...order.boot, files },
+    roles,
+    packages: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
+  };
+  return generationSchema.parse({
+    id: `${image}-${sha256(JSON.stringify(content)).slice(0, 12)}`,
+    sealedAt: order.now().toISOString(),
+    ...content,
+    contains: sha256(JSON.stringify([arch, content.root, content.boot, roles])),
+    origin: {
+      by: builder(),
+      seconds: Math.round(order.seconds * 10) / 10,
+      chain: order.chain.map(({ image, text }) => ({ image, recipe: sha256(text) })),
+      variables: order.variables,
+      ...(order.lock ? { lock: sha256(formatLock(order.lock)) } : {}),
+    },
+  });
+}
+
+/**
+ * The staged folder gets its name. The id follows from the content: what is there already is the same, unless somebody
+ * damaged it; then the new one takes its place.
+ */
+async function appear(
+  stage: string,
+  folder: string,
+  generation: Generation,
+  run: Run | undefined,
+): Promise<StoredGeneration> {
+  try {
+    await rename(stage, folder);
+    return { ...generation, folder };
+  } catch (error) {
+    // EPERM: the one that is there is protected.
+    const isTaken = ['ENOTEMPTY', 'EEXIST', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
+    if (!isTaken || !(await stat(folder).catch(() => undefined))) throw error;
+  }
+  const present = await readGeneration(folder, generation.id);
+  if (typeof present !== 'string') return present;
+  if (run) await unprotect(run, folder);
+  const broken = `${stage}.broken`;
+  await rename(folder, broken);
+  await rename(stage, folder);
+  await rm(broken, { recursive: true, force: true });
   return { ...generation, folder };
 }
 
-/** What the step that collects the boot tree calls the kernel and its initramfs. */
-const KERNEL_OF = {
-  arm64: { kernel: 'kernel8.img', initramfs: 'initramfs8' },
-  amd64: { kernel: 'vmlinuz', initramfs: 'initrd.img' },
-} as const;
-
-async function describe({ image, recipe, recipeKey, workFolder, now }: SealOrder): Promise<Generation> {
-  const boot = join(workFolder, 'boot');
-  const { loaders: _, ...settings } = recipe.boot;
-  const files: Generation['boot']['files'] = {};
-  for (const path of await filesBelow(boot)) files[relative(boot, path)] = await fingerprint(path);
-  const packages = (await readFile(join(workFolder, 'packages.txt'), 'utf8')).trim().split('\n');
-  const content = {
-    image,
-    arch: recipe.base.arch,
-    recipeKey,
-    root: await fingerprint(join(workFolder, 'root.squashfs')),
-    boot: { ...KERNEL_OF[recipe.base.arch], ...settings, files },
-    roles: recipe.roles,
-    packages: Object.fromEntries(packages.map((line) => line.split(' '))),
-  };
-  const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex');
-  return generationSchema.parse({
-    id: `${image}-${hash.slice(0, 12)}`,
-    sealedAt: now().toISOString(),
-    ...content,
-  });
+/** `user@host`: the person, also behind sudo. */
+function builder(): string {
+  const { SUDO_USER, USER } = process.env;
+  const user = SUDO_USER ?? (process.geteuid?.() === 0 ? 'root' : USER) ?? `uid ${process.geteuid?.()}`;
+  return `${user}@${hostname()}`;
 }
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+const ifMissing =
+  <Value>(value: Value) =>
+  (error: NodeJS.ErrnoException): Value => {
+    if (error.code !== 'ENOENT') throw error;
+    return value;
+  };
 
 async function fingerprint(path: string): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return { size: (await stat(path)).size, sha256: hash.digest('hex') };
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .toSorted();
-}
-
-async function move(from: string, to: string): Promise<void> {
-  await rename(from, to).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EXDEV') throw error;
-    await cp(from, to, { recursive: true });
-  });
-}
-
-/** Everything readable for the servers, which are not root, and on the disk. */
-async function settle(folder: string): Promise<void> {
-  for (const path of await filesBelow(folder)) {
-    await chmod(path, 0o644);
-    await sync(path);
-  }
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const folders = entries.filter((entry) => entry.isDirectory());
-  for (const path of [...folders.map((entry) => join(entry.parentPath, entry.name)), folder]) {
-    await chmod(path, 0o755);
-    await sync(path);
-  }
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

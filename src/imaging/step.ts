@@ -11,6 +11,17 @@ export interface StepInput {
 }
 
 /**
+ * A big file from outside, known by its content: of its key only kind and `sha256` are part, not where it lies. It is neither
+ * copied nor read until the step does run; then it is opened (import/source.ts), and the step finds it as $SOURCE.
+ */
+export interface StepSource {
+  readonly kind: 'image' | 'tarball';
+  /** Absolute. */
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/**
  * Debian packages that a step is to have. Which versions that means is settled before the step's key is made (by the
  * archive, an earlier resolution or a lock), so that the step itself needs no network and depends on nothing else.
  */
@@ -73,6 +84,7 @@ export interface Step {
   readonly variables: Readonly<Record<string, string>>;
   readonly inputs: readonly StepInput[];
   readonly packages?: PackageRequest;
+  readonly source?: StepSource;
   /** `layer`: changes the root. `artifact`: reads it and leaves files in $OUT. `seal`: an artifact that goes into the generation alone. */
   readonly output: 'layer' | 'artifact' | 'seal';
   /**

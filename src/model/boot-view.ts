@@ -33,6 +33,8 @@ export interface BootView {
   readonly nodesByTail: ReadonlyMap<string, readonly Node[]>;
   /** Image name → the generation its channel points to. */
   readonly published: ReadonlyMap<string, StoredGeneration>;
+  /** Image name → the generation its channel points to, when that is no longer on the disk. */
+  readonly gone?: ReadonlyMap<string, string>;
   readonly policy: UnknownPolicy;
   /** Where the boot trees are served over HTTP, too; absent when they are not. */
   readonly httpPort?: number | undefined;

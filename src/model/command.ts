@@ -7,11 +7,24 @@ export interface CommandOptions {
   /** Called with each line of stdout and stderr as it comes. */
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
+  /** What ends it when `signal` is aborted; SIGTERM unless told. */
+  readonly killSignal?: 'SIGKILL';
   readonly timeoutMs?: number;
 }
 
 /** Runs a program to its end and gives its stdout, trimmed. @throws CommandError when it cannot start or fails. */
 export type Run = (program: string, args: readonly string[], options?: CommandOptions) => Promise<string>;
+
+/**
+ * Runs a program between two streams of bytes, however long they are. `ended` settles after all of `output` is read, and
+ * rejects as `Run` does; `output` itself only ends.
+ */
+export type Filter = (
+  program: string,
+  args: readonly string[],
+  input: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+) => { readonly output: AsyncIterable<Buffer>; readonly ended: Promise<void> };
 
 /** A program that could not start, failed, or was stopped: what was run and the last it said. */
 export class CommandError extends Error {

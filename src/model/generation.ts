@@ -21,11 +21,25 @@ export const bootSettingsSchema = z.strictObject({
   cmdline: z.array(z.string()).default([]),
 });
 
+/** How a generation came to be. None of it goes into the id: the same content is the same generation, whoever built it. */
+const originSchema = z.object({
+  /** `user@host` who had it built. */
+  by: z.string(),
+  seconds: z.number().nonnegative(),
+  /** The images it was built from, the outermost base first, with the SHA-256 of their recipes (`recipe/<image>.yaml`). */
+  chain: z.array(z.object({ image: nameSchema, recipe: sha256Schema })),
+  /** The recipes' variables as this build settled them. */
+  variables: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  /** SHA-256 of `image.lock`, the exact packages; absent where there is none. */
+  lock: sha256Schema.optional(),
+});
+
 /**
  * A sealed generation: `root.squashfs`, `boot/` and this manifest (`manifest.json`) in a folder named by `id`.
- * Nothing in it ever changes; the id follows from the content.
+ * Nothing in it ever changes; the id follows from the content. Generations outlive upgrades in both directions: those
+ * sealed before `contains` and `origin` were known lack them, and a field that a newer netboot wrote is passed over.
  */
-export const generationSchema = z.strictObject({
+export const generationSchema = z.object({
   /** `<image>-<first 12 hex digits of the content hash>`. */
   id: z.string().regex(/^[a-z0-9-]+-[0-9a-f]{12}$/),
   image: nameSchema,
@@ -40,9 +54,13 @@ export const generationSchema = z.strictObject({
   roles: z.record(nameSchema, z.strictObject({ target: z.string().regex(/^[\w@.-]+\.target$/) })),
   /** Debian package → version. */
   packages: z.record(z.string(), z.string()),
+  /** Hash of all that a node gets (root, boot tree and settings, roles), whatever it was built from. */
+  contains: sha256Schema.optional(),
+  origin: originSchema.optional(),
 });
 
 export type Generation = z.output<typeof generationSchema>;
+export type Origin = z.output<typeof originSchema>;
 export type BootSettings = z.output<typeof bootSettingsSchema>;
 
 /** A generation and where it lies: `<folder>/boot/<path>`, `<folder>/root.squashfs`. */
@@ -53,4 +71,12 @@ export interface StoredGeneration extends Generation {
 /** Bytes of the whole boot tree; a node fetches its model's part of it. */
 export function bootTreeBytes(generation: Generation): number {
   return Object.values(generation.boot.files).reduce((sum, { size }) => sum + size, 0);
+}
+
+/** How a generation's files compare with its manifest. */
+export interface GenerationCheck {
+  /** Its folder is not there. */
+  readonly isGone: boolean;
+  /** One sentence each; none when it is as it was sealed. */
+  readonly faults: readonly string[];
 }

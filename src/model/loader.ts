@@ -37,3 +37,6 @@ const PLATFORMS: ReadonlyMap<number, Platform> = new Map([
 export function platformOf(arch: number | undefined): Platform | undefined {
   return arch === undefined ? undefined : PLATFORMS.get(arch);
 }
+
+/** Every platform once. */
+export const platforms = (): Platform[] => [...new Set(PLATFORMS.values())];

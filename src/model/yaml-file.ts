@@ -1,6 +1,40 @@
-import { type Document, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
+import { type Document, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar } from 'yaml';
+import type { z } from 'zod';
 import { Refusal } from './command.ts';
+import { describeIssues } from './schema-issues.ts';
+
+/** Something wrong in a file that a person wrote. */
+export interface Mistake {
+  readonly file: string;
+  /** From 1. */
+  readonly line?: number;
+  /** `units.enable.0`; empty for the file as a whole. */
+  readonly key?: string;
+  /** What is wrong and what would be right. */
+  readonly problem: string;
+}
+
+/** YAML as read, which can still say where each value stands. */
+export interface YamlText {
+  readonly file: string;
+  readonly value: unknown;
+  /** The line of the key at the end of `path`, or of the nearest that encloses it. */
+  lineOf(path: readonly PropertyKey[]): number;
+  /** The line that the text of the value at `path` begins in: of a block (`|`) the one below its key. */
+  textLineOf(path: readonly PropertyKey[]): number;
+}
+
+/** `file:line: key: what is wrong and what would be right`. */
+export function formatMistake({ file, line, key, problem }: Mistake): string {
+  return [line === undefined ? file : `${file}:${line}`, ...(key ? [key] : []), problem].join(': ');
+}
+
+/** All mistakes as one refusal, a line each, with the remedy. */
+export function refuseMistakes(mistakes: readonly Mistake[]): Refusal {
+  const files = [...new Set(mistakes.map(({ file }) => file))];
+  const which = files.length > 3 ? `these ${files.length} files` : files.join(', ');
+  return new Refusal(mistakes.map(formatMistake).join('\n'), `Mend ${which}.`);
+}
 
 /**
  * Reads what a person wrote in YAML, by its schema.
@@ -12,88 +46,82 @@ export function parseYaml<Schema extends z.ZodType>(
   text: string,
   file: string,
 ): z.output<Schema> {
+  const yaml = readYaml(text, file);
+  if ('problem' in yaml) throw refuseMistakes([yaml]);
+  const checked = checkYaml(schema, yaml);
+  if ('mistakes' in checked) throw refuseMistakes(checked.mistakes);
+  return checked.data;
+}
+
+/** The text without regard to a schema, or why it is not YAML. */
+export function readYaml(text: string, file: string): YamlText | (Mistake & { readonly value?: never }) {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const [broken] = document.errors;
-  if (broken)
-    throw refuse(file, [`${file}:${lines.linePos(broken.pos[0]).line}: this is not YAML: ${broken.message}`]);
-  const result = schema.safeParse(unfold(document, file) ?? {});
-  if (result.success) return result.data;
-  const mistakes = result.error.issues.flatMap((issue) => {
-    const isUnknown = issue.code === 'unrecognized_keys';
-    const paths = isUnknown ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
-    const known = isUnknown
-      ? `there is no such key; the keys here are ${keysAt(schema, issue.path).join(', ')}`
-      : '';
-    return paths.map((path) => {
-      const { line } = lines.linePos(offsetOf(document.contents, path));
-      return `${file}:${line}: ${path.join('.')}: ${known || describe(issue)}`;
-    });
-  });
-  throw refuse(file, mistakes);
-}
-
-/** An alias of nothing, or one that unfolds without end, is found only now. */
-function unfold(document: Document, file: string): unknown {
+  const lineAt = (offset: number) => lines.linePos(offset).line;
+  if (broken) return { file, line: lineAt(broken.pos[0]), problem: `this is not YAML: ${broken.message}` };
   try {
-    return document.toJS();
+    // An alias of nothing, or one that unfolds without end, is found only now.
+    const value: unknown = document.toJS() ?? {};
+    if (isDeeperThan(value, 100))
+      return { file, problem: 'this holds itself, or lists within lists without end' };
+    return {
+      file,
+      value,
+      lineOf: (path) => lineAt(placeOf(document, path).key),
+      textLineOf: (path) => {
+        const { value } = placeOf(document, path);
+        const isBlock =
+          isScalar(value) && (value.type === Scalar.BLOCK_LITERAL || value.type === Scalar.BLOCK_FOLDED);
+        const offset = isScalar(value) ? value.range?.[0] : undefined;
+        return offset === undefined
+          ? lineAt(placeOf(document, path).key)
+          : lineAt(offset) + (isBlock ? 1 : 0);
+      },
+    };
   } catch (error) {
-    throw refuse(file, [`${file}: this is not YAML: ${(error as Error).message}`]);
+    return { file, problem: `this is not YAML: ${(error as Error).message}` };
   }
 }
 
-const refuse = (file: string, mistakes: readonly string[]): Refusal =>
-  new Refusal(mistakes.join('\n'), `Mend ${file}.`);
+/** Also of an alias of what it stands in. */
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
+}
 
-/** Where the key at the end of `path` stands in the text, in characters, or the nearest that encloses it. */
-function offsetOf(contents: unknown, path: readonly PropertyKey[]): number {
-  let node = contents;
+/** @param value what stands in the file, where it was worked on since. */
+export function checkYaml<Schema extends z.ZodType>(
+  schema: Schema,
+  yaml: YamlText,
+  value: unknown = yaml.value,
+): { readonly data: z.output<Schema> } | { readonly mistakes: readonly Mistake[] } {
+  const result = schema.safeParse(value);
+  if (result.success) return { data: result.data };
+  return {
+    mistakes: describeIssues(schema, result.error.issues).map(({ path, problem }) => ({
+      file: yaml.file,
+      line: yaml.lineOf(path),
+      key: path.join('.'),
+      problem,
+    })),
+  };
+}
+
+/** Where the key at the end of `path` stands in the text, in characters, or the nearest that encloses it; and its value. */
+function placeOf(document: Document, path: readonly PropertyKey[]): { key: number; value: unknown } {
+  let node: unknown = document.contents;
   let offset = 0;
   for (const part of path) {
     const items: readonly unknown[] = isMap(node) || isSeq(node) ? node.items : [];
     const found = items.find((item, index) =>
       isPair(item) ? String(item.key) === String(part) : index === part,
     );
-    if (!found) break;
+    if (!found) return { key: offset, value: undefined };
     const key = isPair(found) ? found.key : found;
-    if (isScalar(key)) offset = key.range?.[0] ?? offset;
+    const range = isScalar(key) || isMap(key) || isSeq(key) ? key.range : undefined;
+    offset = range?.[0] ?? offset;
     node = isPair(found) ? found.value : found;
   }
-  return offset;
+  return { key: offset, value: node };
 }
-
-/** The keys that the schema knows at `path`, below defaults, transformations and records of any name. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  const bare = unwrap(schema);
-  const [key, ...rest] = path;
-  if (bare instanceof z.ZodRecord && key !== undefined) return keysAt(bare.valueType as z.ZodType, rest);
-  if (!(bare instanceof z.ZodObject)) return [];
-  if (key === undefined) return Object.keys(bare.shape);
-  const inner = bare.shape[key as string] as z.ZodType | undefined;
-  return inner ? keysAt(inner, rest) : [];
-}
-
-function unwrap(schema: z.ZodType): z.ZodType {
-  // Transformed afterwards (`.transform`) or before (`z.preprocess`): the keys are those of the other half.
-  if (schema instanceof z.ZodPipe) {
-    return unwrap((schema.in instanceof z.ZodTransform ? schema.out : schema.in) as z.ZodType);
-  }
-  if (schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault || schema instanceof z.ZodOptional) {
-    return unwrap(schema.unwrap() as z.ZodType);
-  }
-  return schema;
-}
-
-function describe(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_value' && issue.message.startsWith('Invalid'))
-    return `must be one of ${issue.values.join(', ')}`;
-  if (issue.code !== 'invalid_type' || !issue.message.endsWith('received undefined')) return issue.message;
-  return `is missing; it must be ${KINDS[issue.expected] ?? issue.expected}`;
-}
-
-const KINDS: Readonly<Record<string, string>> = {
-  record: 'a map',
-  object: 'a map',
-  array: 'a list',
-  string: 'a text',
-};

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
+import type { GenerationAnswer } from '../../src/api/image-routes.ts';
 import { Appliance, eventually } from '../rack/appliance.ts';
 import { makeKey, VirtualPi } from '../rack/virtual-pi.ts';
 
@@ -55,6 +56,20 @@ describe('a diskless Pi boots to a web page', { timeout: 60 * 60_000 }, () => {
       [one, two].map((pi) => pi.run('cat /run/netboot/ssh/ssh_host_ed25519_key.pub')),
     );
     assert.notEqual(keys[0], keys[1]);
+  });
+
+  it('fetched less than 28 MB to boot, no file over 32 MiB, and as much as show-image says', async () => {
+    const { fetched } = JSON.parse(
+      await appliance.netboot('show-image', 'web', '--json'),
+    ) as GenerationAnswer;
+    const read = [...(await one.console()).matchAll(/ RRQ .*?\/(\S+) → .*, (\d+) bytes /g)].map(
+      ([, name, bytes]) => ({ name, bytes: Number(bytes) }),
+    );
+    for (const { name, bytes } of read) assert.ok(bytes <= 32 * 2 ** 20, name);
+    const sum = (files: typeof read) => files.reduce((total, { bytes }) => total + bytes, 0);
+    assert.ok(sum(read) <= 28_000_000, `${sum(read)} bytes`);
+    const made = ['config.txt', 'cmdline.txt'];
+    assert.equal(sum(read.filter(({ name = '' }) => !made.includes(name))), fetched?.['Pi 4B']);
   });
 
   it('gave the reserved address through every stage of the boot', async () => {

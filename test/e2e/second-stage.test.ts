@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { run } from '../../src/host/run.ts';
+import { filter } from '../../src/host/filter.ts';
 import { buildImage } from '../../src/imaging/build.ts';
+import { sourceOpener } from '../../src/imaging/import/source.ts';
 import { api } from '../rack/api.ts';
 import { Appliance, GENERATIONS, REPOSITORY } from '../rack/appliance.ts';
 import { Guest, type MachineKind } from '../rack/guest.ts';
@@ -27,8 +29,9 @@ async function sealImages(appliance: Appliance): Promise<void> {
       name,
       recipesFolder: join(REPOSITORY, 'images'),
       generationsFolder: GENERATIONS,
-      workFolder: join(GENERATIONS, '.work'),
+      cacheFolder: dirname(GENERATIONS),
       run,
+      openSource: sourceOpener(run, filter, join(dirname(GENERATIONS), 'hashes')),
       progress: () => {},
     });
     const plainKernel = name === 'web';

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseConfig } from '../../src/config.ts';
-import { parseRecipe } from '../../src/imaging/recipe.ts';
+import { checkRecipe } from '../../src/imaging/recipe/check-recipe.ts';
+import { createRenderer } from '../../src/imaging/recipe/render.ts';
+import { type ParsedRecipe, settleVariables } from '../../src/imaging/recipe/settle.ts';
 import { Refusal } from '../../src/model/command.ts';
+import { formatMistake, readYaml } from '../../src/model/yaml-file.ts';
 import { asciiFromBytes, WireError } from '../../src/net/bytes.ts';
 import { parseIpv4 } from '../../src/net/ipv4.ts';
 import { parseMac } from '../../src/net/mac.ts';
@@ -27,6 +30,16 @@ api: { socket: /run/netboot/api.sock, listen: 127.0.0.1:8067 }
 tftp: { root: /srv/tftp, port: 69 }
 `;
 
+/** What the recipes of the repository do not use. */
+const RECIPE = `base: {image: a.img, arch: arm64, sha256: ${'a'.repeat(64)}}
+variables: {port: {type: integer, default: 1}, on: {type: boolean, default: true}, name: {type: string, default: x}}
+set: {zap: 1}
+packages: {add: ["nginx [!amd64]", 'x-{{ name }}'], local: [debs/*.deb]}
+files: [{path: /a, mode: '0640', content: "{% if on %}{{ port | plus: 1 }}{% endif %}"}]
+users: [{name: a, uid: 5, keys: [ssh-ed25519 AAAA]}]
+`;
+const RENDER = createRenderer();
+
 /** An answer of rpc.mountd: two exports, one of them for two clients. */
 const EXPORTS_REPLY = hex(
   `01020304 00000001 00000000 00000000 00000000 00000000
@@ -46,9 +59,19 @@ export const TEXT_TARGETS: readonly Target[] = [
   },
   {
     name: 'recipe',
-    seeds: [readFileSync(join(REPOSITORY, 'images/web/image.yaml'))],
+    seeds: [
+      readFileSync(join(REPOSITORY, 'images/web/image.yaml')),
+      text(RECIPE),
+      text('sysctl: &a {x: *a}\n'),
+    ],
     read(input) {
-      refused(() => parseRecipe(asciiFromBytes(input), 'image.yaml'));
+      const yaml = readYaml(asciiFromBytes(input), 'image.yaml');
+      if ('problem' in yaml) return;
+      const recipes: ParsedRecipe[] = [{ name: 'web', yaml }];
+      const { contexts, mistakes } = settleVariables(recipes, { port: '80' }, 'arm64');
+      const checked = checkRecipe(yaml, contexts[0] ?? {}, RENDER);
+      for (const mistake of [...mistakes, ...checked.mistakes])
+        check(formatMistake(mistake) !== '', 'says something');
     },
   },
   {

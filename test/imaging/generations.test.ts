@@ -93,6 +93,24 @@ describe('readGenerations', () => {
     );
   });
 
+  it('reads what was sealed before manifests told their origin, and what a newer netboot tells', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'netboot-generations-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const old =
+      '{"id":"web-51f4b74f4b89","image":"web","arch":"arm64","sealedAt":"2026-11-21T20:43:40.048Z",' +
+      '"recipeKey":"ed7e934c2be674eb82b22605f14924b1ad931fc2a1ea1e63b0530b300fbf7adf",' +
+      '"root":{"size":4,"sha256":"4fc5fe8a6f50c3e3c28cdafa7d3fe4766cf78c3d8d0cf74e9df86402c459d218"},' +
+      '"boot":{"kernel":"kernel8.img","initramfs":"initramfs8","config":["arm_64bit=1"],"cmdline":["console=tty1"],' +
+      '"files":{"bootcode.bin":{"size":52476,"sha256":"9df86402c459d2184fc5fe8a6f50c3e3c28cdafa7d3fe4766cf78c3d8d0cf74e"}}},' +
+      '"roles":{"web":{"target":"web-cluster-node.target"}},"packages":{"nginx":"1.26.3-3+deb13u1"}}';
+    await store(folder, 'web-51f4b74f4b89', old, 'root');
+    await store(folder, GOOD.id, JSON.stringify({ ...GOOD, signedWith: 'a key' }), 'root');
+    const { generations, problems } = await readGenerations(folder);
+    assert.deepEqual(problems, []);
+    const read = generations.find(({ id }) => id === 'web-51f4b74f4b89');
+    assert.deepEqual(read, { ...JSON.parse(old), folder: join(folder, 'web-51f4b74f4b89') });
+  });
+
   it('finds none where there is no folder', async () => {
     assert.deepEqual(await readGenerations('/nonexistent/generations'), { generations: [], problems: [] });
   });

@@ -1,72 +1,54 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { takeWorkFolder } from '../../src/imaging/work-folder.ts';
-import { Refusal } from '../../src/model/command.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../../src/host/run.ts';
+import { hasWork, takeWorkFolder } from '../../src/imaging/work-folder.ts';
+import { skip } from './workshop.ts';
 
-async function parentFolder(t: TestContext) {
-  const parent = await mkdtemp(join(tmpdir(), 'netboot-work-'));
-  t.after(() => rm(parent, { recursive: true }));
-  return parent;
-}
-
-/** Another process that takes the folder and keeps it until it is killed. */
-async function otherBuilder(t: TestContext, parent: string) {
-  const module = new URL('../../src/imaging/work-folder.ts', import.meta.url).href;
-  const script = `const { takeWorkFolder } = await import(${JSON.stringify(module)});
-    const work = await takeWorkFolder(${JSON.stringify(parent)});
-    console.log(work.path);
-    setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
-  return child;
+async function cacheFolder(t: TestContext) {
+  const cache = await mkdtemp(join(tmpdir(), 'netboot-work-'));
+  t.after(() => rm(cache, { recursive: true }));
+  return cache;
 }
 
 describe('takeWorkFolder', () => {
   it('is gone with its scope, even a scope that fails', async (t) => {
-    const parent = await parentFolder(t);
+    const cache = await cacheFolder(t);
     await assert.rejects(async () => {
-      await using work = await takeWorkFolder(parent);
+      await using work = await takeWorkFolder(cache, run);
       await writeFile(join(work.path, 'half'), '');
+      assert.ok(await hasWork(cache));
       throw new Error('half-way');
     }, /half-way/);
-    assert.deepEqual(await readdir(parent), []);
+    assert.ok(!(await hasWork(cache)));
   });
 
-  it('refuses while another process builds, then clears away what that left when killed', async (t) => {
-    const parent = await parentFolder(t);
-    await writeFile(join(parent, 'web.log'), 'the last build');
-    const other = await otherBuilder(t, parent);
-    await assert.rejects(takeWorkFolder(parent), (error: Error) => {
-      assert.ok(error instanceof Refusal);
-      assert.match(error.message, new RegExp(`Another build is running .*process ${other.pid}`));
-      return true;
+  it('takes away what killed builds left: files, mounts, loop devices, processes', { skip }, async (t) => {
+    const cache = await cacheFolder(t);
+    const left = join(cache, 'work/1.dead');
+    await mkdir(join(left, 'mounted'), { recursive: true });
+    await mkdir(join(left, 'elsewhere'));
+    await run('mount', ['-t', 'tmpfs', 'tmpfs', join(left, 'mounted')]);
+    await writeFile(join(left, 'disk'), Buffer.alloc(1 << 20));
+    const device = await run('losetup', ['--find', '--show', join(left, 'disk')]);
+    const script = `mount -t tmpfs tmpfs ${left}/elsewhere; echo ready; sleep 60`;
+    const holder = spawn('unshare', ['--mount', 'sh', '-c', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
-    other.kill('SIGKILL');
-    await once(other, 'exit');
-    assert.equal((await readdir(parent)).length, 2, 'killed, it could not clean up');
-    await using work = await takeWorkFolder(parent);
-    assert.deepEqual((await readdir(parent)).toSorted(), [work.path.slice(parent.length + 1), 'web.log']);
-  });
+    t.after(() => holder.kill('SIGKILL'));
+    await once(holder.stdout, 'data');
 
-  it('does not take a process with a recycled id for the builder', async (t) => {
-    const parent = await parentFolder(t);
-    await mkdir(join(parent, `build.${process.pid}.1.deadbeef`));
-    await using _work = await takeWorkFolder(parent);
-    assert.equal((await readdir(parent)).length, 1);
-  });
-
-  it('refuses a second build of the same process', async (t) => {
-    const parent = await parentFolder(t);
-    await using _work = await takeWorkFolder(parent);
-    await assert.rejects(takeWorkFolder(parent), Refusal);
-    assert.equal((await readdir(parent)).length, 1);
+    await using work = await takeWorkFolder(cache, run);
+    assert.deepEqual(await readdir(join(cache, 'work')), [work.path.split('/').at(-1)]);
+    assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(left));
+    for (let tries = 0; tries < 50 && holder.signalCode === null; tries++) await sleep(20);
+    assert.equal(holder.signalCode, 'SIGKILL');
+    const loops = await run('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']);
+    assert.ok(!loops.split('\n').some((line) => line.startsWith(`${device} `) && line.includes(left)));
   });
 });

@@ -20,6 +20,9 @@ export interface ApplianceOptions {
   readonly nfs?: string;
   /** A folder of sealed generations of the test's own, below the appliance's. */
   readonly generations?: string;
+  /** Folders of recipes and of build layers, instead of the repository's and the machine's. */
+  readonly images?: string;
+  readonly cache?: string;
   /** Further lines of the configuration, in YAML: `nodes: { unknown: ignore }`. */
   readonly settings?: readonly string[];
   /** The least that is written to the log; `debug` unless told. */
@@ -68,7 +71,14 @@ export class Appliance {
   static async make(
     name: string,
     interfaceSettings: string,
-    { nfs = 'auto', generations, settings = [], log = 'debug' }: ApplianceOptions = {},
+    {
+      nfs = 'auto',
+      generations,
+      images = `${REPOSITORY}/images`,
+      cache = '/var/cache/netboot',
+      settings = [],
+      log = 'debug',
+    }: ApplianceOptions = {},
   ): Promise<Appliance> {
     const folder = await mkdtemp(join(tmpdir(), `netboot-${name}-`));
     const appliance = new Appliance(`${name}-${process.pid}`, folder, log);
@@ -76,7 +86,7 @@ export class Appliance {
     const config = [
       `interfaces: { br0: { ${interfaceSettings} } }`,
       `nfs: { server: ${nfs}, exports: /exports }`,
-      `paths: { state: ${folder}/state, images: ${REPOSITORY}/images, generations: ${generationsFolder} }`,
+      `paths: { state: ${folder}/state, images: ${images}, generations: ${generationsFolder}, cache: ${cache} }`,
       `api: { socket: ${folder}/api.sock }`,
       ...settings.map((line) => line.replaceAll('FOLDER', folder)),
     ];
@@ -212,6 +222,8 @@ export class Appliance {
   async remove(): Promise<void> {
     await this.stop();
     await execa(NETBOOT, ['sim', 'rack-down', this.rack]);
+    // What was built into this folder is immutable.
+    await execa('chattr', ['-R', '-f', '-i', this.folder], { reject: false });
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -5,7 +5,7 @@ import { createWriteStream } from 'node:fs';
 import { access, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { readMirrors } from '../../src/imaging/mirror.ts';
+import { readMirrors } from '../../src/imaging/packages/mirror.ts';
 import { eventually, REPOSITORY } from './appliance.ts';
 
 /** What takes minutes to make and is the same for every run. */

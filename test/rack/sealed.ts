@@ -20,9 +20,10 @@ export const FIRMWARE_FILES = [
 ] as const;
 
 /** The start of an arm64 kernel (Linux, arch/arm64 "booting.rst"); big enough for some hundred TFTP blocks. */
-function kernel(): Buffer {
+function kernel(note: string): Buffer {
   const image = Buffer.alloc(512 * 1024, 'kernel');
   image.write('ARM\x64', 0x38, 'latin1');
+  image.write(note, 0x100, 'latin1');
   return image;
 }
 
@@ -41,17 +42,20 @@ const fileOf = (bytes: Buffer) => ({
  * Seals a small generation of its own: a real squashfs with one file in it and a boot tree every firmware can read,
  * but no system that would boot. It stands in where the way to the kernel matters and not what comes after it.
  * @param sizes of boot files that are to be larger, in bytes; they are noise.
+ * @param mark a word that is in every file of the boot tree (` of <mark>` and a line's end), so that one can tell whose it is.
  * @returns its id, to be published.
  */
 export async function sealGeneration(
   generationsFolder: string,
   image = 'web',
   sizes: Readonly<Record<string, number>> = {},
+  mark?: string,
 ): Promise<string> {
+  const note = mark === undefined ? '\n' : ` of ${mark}\n`;
   const work = join(generationsFolder, `.sealing-${process.pid}`);
   const boot = new Map<string, Buffer>([
-    ...FIRMWARE_FILES.map((name) => [name, Buffer.from(`the bytes of ${name}\n`.repeat(100))] as const),
-    ['kernel8.img', kernel()],
+    ...FIRMWARE_FILES.map((name) => [name, Buffer.from(`the bytes of ${name}${note}`.repeat(100))] as const),
+    ['kernel8.img', kernel(mark === undefined ? '' : note)],
     ...Object.entries(sizes).map(([name, size]) => [name, noise(name, size)] as const),
   ]);
   for (const [name, bytes] of boot) {
@@ -74,7 +78,13 @@ export async function sealGeneration(
     sealedAt: new Date().toISOString(),
     recipeKey: content,
     root,
-    boot: { kernel: 'kernel8.img', initramfs: 'initramfs8', config: ['arm_64bit=1'], cmdline: [], files },
+    boot: {
+      kernel: 'kernel8.img',
+      initramfs: 'initramfs8',
+      config: ['arm_64bit=1', ...(mark === undefined ? [] : [`# config${note.trimEnd()}`])],
+      cmdline: [],
+      files,
+    },
     roles: { web: { target: 'web-cluster-node.target' } },
     packages: {},
   };

@@ -143,7 +143,10 @@ describe('a node whose image is not built', { timeout: 60_000 }, () => {
     const appliance = await Appliance.make('fwunbuilt', FULL, { nfs: 'none', generations: 'generations' });
     t.after(() => appliance.remove());
     await appliance.start();
-    assert.match(await appliance.netboot('add-node', 'ab00000a'), /not built yet: netboot build-image web/);
+    assert.match(
+      await appliance.netboot('add-node', 'ab00000a', '--image', 'web'),
+      /not built yet: netboot build-image web/,
+    );
     const boot = await powerOn(appliance, 'pi4', '--serial', 'ab00000a');
     assert.ok(!boot.isKernelServed);
     assert.match(boot.transcript, /start4\.elf → error 1 "image web .* netboot build-image web"/);

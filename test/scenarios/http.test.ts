@@ -284,6 +284,10 @@ describe('HTTP boot, by foreign clients over a wire', { timeout: 180_000 }, () =
 
   it('after a kill it signs the same, and a new generation later', async () => {
     const signature = () => curl('-f', url('boot.sig'));
+    const bootsAnew = () => {
+      const child = host.startScript('hazard-client.ts', ['pi', 'dc:a6:32:01:36:c2', SERIAL], () => {});
+      return new Promise((resolve) => child.once('close', resolve));
+    };
     const before = await signature();
     await appliance.stop('SIGKILL');
     await rm(appliance.socket, { force: true });
@@ -294,6 +298,8 @@ describe('HTTP boot, by foreign clients over a wire', { timeout: 180_000 }, () =
     const tsOf = (text: string) => Number(/ts: (\d+)/.exec(text)?.[1]);
     const sealed = await sealGeneration(file('generations'), 'web', { 'extra.dtb': 5 });
     await appliance.publish(sealed);
+    assert.equal(await signature(), before, 'a Pi that boots goes on with what it began with');
+    await bootsAnew();
     const later = await signature();
     assert.notEqual(later.split('\n')[0], before.split('\n')[0]);
     assert.ok(tsOf(later) > tsOf(before));

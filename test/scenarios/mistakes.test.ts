@@ -401,15 +401,15 @@ describe('what a running service refuses', { timeout: 120_000 }, () => {
     });
   }
 
-  it('refuses to build an image without mmdebstrap, and leaves nothing', async () => {
+  it('refuses to build an image without mksquashfs, and leaves nothing', async () => {
     const before = await readdir(`${appliance.folder}/generations`);
-    const prelude = hide('mmdebstrap', '/usr/bin');
+    const prelude = hide('mksquashfs', '/usr/bin');
     const answer = await appliance.attempt(['--config', appliance.configFile, 'build-image', 'web'], {
       prelude,
     });
     assertRefused(
       answer,
-      /The program "mmdebstrap" is not installed\. Install it: apt-get install mmdebstrap/,
+      /The program "mksquashfs" is not installed\. Install it: apt-get install squashfs-tools/,
     );
     const left = await readdir(`${appliance.folder}/generations`);
     assert.deepEqual(

@@ -1,23 +1,31 @@
-# Debian's essential packages and apt. $SUITE, $ARCH, $COMPONENTS; $MIRROR, $SECURITY_MIRROR (may be empty).
-set -- "deb $MIRROR $SUITE $COMPONENTS" "deb $MIRROR $SUITE-updates $COMPONENTS"
-[ -z "$SECURITY_MIRROR" ] || set -- "$@" "deb $SECURITY_MIRROR $SUITE-security $COMPONENTS"
+# A Debian from nothing but $DEBS. Only the packages' own scripts run under emulation. First every file is laid down, so that
+# they find a shell and a C library; then dpkg unpacks the same packages over them and so knows what it has.
+. "$LIB/dpkg.sh"
 
+# The newest time of what the root is made of (ar(5): the time is behind the first member's name) is the time of the build.
+for deb in "$DEBS"/*.deb; do
+  head --bytes=36 "$deb" | tail --bytes=12
+  echo
+done | sort --numeric-sort | tail --lines=1 | tr --delete ' ' >epoch
+SOURCE_DATE_EPOCH=$(cat epoch)
+export SOURCE_DATE_EPOCH
+
+mkdir -p "$ROOT/usr/bin" "$ROOT/usr/sbin" "$ROOT/usr/lib" "$ROOT/etc/dpkg/dpkg.cfg.d" "$ROOT/var/lib/dpkg/info"
+for folder in bin sbin lib; do ln -s "usr/$folder" "$ROOT/$folder"; done
+: >"$ROOT/var/lib/dpkg/status"
 # No documentation on a node: never unpacked, by any later step either.
-mmdebstrap --mode=root --format=directory --arch="$ARCH" --variant=minbase \
-  --skip=cleanup/apt/lists \
-  --aptopt='APT::Sandbox::User "root"' --aptopt='APT::Install-Recommends "false"' \
-  --aptopt='Acquire::Retries "3"' --aptopt='Acquire::Languages "none"' \
-  --dpkgopt=force-unsafe-io --dpkgopt=force-confold \
-  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-  --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-  "$SUITE" "$ROOT" "$@"
+set -- doc man info locale
+printf 'path-exclude=/usr/share/%s/*\n' "$@" >"$ROOT/etc/dpkg/dpkg.cfg.d/netboot"
 
-# Installing must start no daemon, make no SSH host key, and leave initramfs and module index to later steps.
-printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
-chmod 755 "$ROOT/usr/sbin/policy-rc.d"
-mkdir -p "$ROOT/etc/ssh"
-for kind in rsa ecdsa ed25519; do : >"$ROOT/etc/ssh/ssh_host_${kind}_key"; done
-for program in update-initramfs depmod; do
-  dpkg-divert --root "$ROOT" --local --rename --divert "/usr/sbin/$program.distrib" --add "/usr/sbin/$program"
-  ln -s /usr/bin/true "$ROOT/usr/sbin/$program"
+for deb in "$DEBS"/*.deb; do
+  dpkg-deb --fsys-tarfile "$deb" | tar -C "$ROOT" --extract --keep-directory-symlink --numeric-owner --same-permissions \
+    --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/info/*' --exclude='./usr/share/locale/*'
 done
+furnish
+
+prepare_to_install
+unpack "$DEBS"/*.deb
+# What every package takes for granted comes first: nothing depends on it by name.
+run_configure --force-depends base-passwd base-files
+configure
+finish_installing

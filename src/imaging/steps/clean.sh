@@ -1,14 +1,41 @@
-# What is of one build, one appliance or one node does not belong in an image that all share.
-rm -f "$ROOT/usr/sbin/policy-rc.d"
+# What is of one build, one appliance or one node does not belong in an image that all share, and that comes out the same
+# from every build of the same packages and recipe.
+cd "$ROOT"
+
+# Put there by the build itself.
 for program in update-initramfs depmod; do
-  rm -f "$ROOT/usr/sbin/$program"
+  [ -e "usr/sbin/$program.distrib" ] || continue
+  rm -f "usr/sbin/$program"
   dpkg-divert --root "$ROOT" --local --rename --remove "/usr/sbin/$program"
 done
-rm -f "$ROOT"/etc/ssh/ssh_host_* "$ROOT/etc/apt/apt.conf.d/99mmdebstrap"
-rm -f "$ROOT/etc/apt/sources.list"
-rm -rf "$ROOT"/var/lib/apt/lists/* "$ROOT"/var/cache/apt/*.bin "$ROOT"/var/cache/debconf/*-old
-find "$ROOT/var/log" -type f -delete
-rm -f "$ROOT"/var/lib/dpkg/*-old "$ROOT"/etc/*-
-rm -f "$ROOT/var/lib/systemd/random-seed"
-# shellcheck disable=SC2016
-dpkg-query --admindir="$ROOT/var/lib/dpkg" -W -f '${Package} ${Version}\n' >packages.txt
+rm -f usr/sbin/policy-rc.d etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
+
+. "$LIB/modules.sh"
+index_modules
+
+# Secrets and identities: each node has its own.
+rm -f etc/ssh/ssh_host_* var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/dbus/machine-id
+[ ! -e etc/machine-id ] || : >etc/machine-id
+
+# Logs, caches, package lists, backups, locks.
+find var/log -xdev -type f -delete
+rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb var/cache/ldconfig/aux-cache
+rm -f var/cache/debconf/*-old var/lib/dpkg/*-old var/lib/dpkg/lock* etc/.pwd.lock root/.bash_history
+rm -f etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
+for folder in run tmp var/tmp; do
+  [ ! -d "$folder" ] || [ -L "$folder" ] || find "$folder" -mindepth 1 -xdev -delete
+done
+
+# NFS stores no file capabilities: a program that has one on the server has none on the node. Where root's right to start it
+# is not enough, it becomes setuid root, as Debian itself does where it cannot set them.
+getcap -r . 2>/dev/null | sed 's/^\.\///; s/ =\{0,1\} *\(cap_[^ ]*\)$/ \1/' | while read -r line; do
+  path=${line% cap_*}
+  setcap -r "$path" 2>/dev/null || true
+  if [ "$(stat -c %u:%F "$path")" = '0:regular file' ]; then
+    chmod u+s "$path"
+    echo "$path had ${line##* }, which NFS cannot store: it is setuid root now"
+  else
+    echo "$path had ${line##* }, which NFS cannot store, and is not root's: it goes without"
+  fi
+done
+cd "$WORK"

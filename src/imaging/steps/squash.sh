@@ -1,6 +1,10 @@
-# The root without /boot, which is served over TFTP.
-umount "$ROOT/run" "$ROOT/tmp" "$ROOT/dev" "$ROOT/sys" "$ROOT/proc"
-rm -f root.squashfs
-mksquashfs "$ROOT" root.squashfs -noappend -no-progress -comp zstd -Xcompression-level 6 -wildcards \
-  -e 'boot/*' -e 'usr/lib/linux-image-*' -e 'usr/lib/raspi-firmware'
+# $OUT/root.squashfs: the root without /boot, which nodes fetch, and what steps/listing.sh tells of it.
+. "$LIB/listing.sh"
+cd "$OUT"
+list_root "$ROOT"
+set -f
+set -- "$ROOT" root.squashfs -noappend -no-progress -quiet -comp zstd -Xcompression-level 6 -wildcards
+for path in $EXCLUDED; do set -- "$@" -e "$path"; done
+mksquashfs "$@"
+set +f
 chmod 644 root.squashfs

@@ -1,0 +1,160 @@
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { Appliance, REPOSITORY } from '../test/rack/appliance.ts';
+import { table, writeSections } from './markdown.ts';
+
+/** A program, run by scripts/measure-builds.sh. */
+
+/** Small packages that the image has not got, one for each run. */
+const SMALL = ['tree', 'pv', 'ncdu'];
+const CHANGES = 5;
+
+interface Place {
+  readonly folder: string;
+  readonly images: string;
+  readonly appliance: Appliance;
+}
+
+/** An appliance with recipes, cache and generations of its own, all below `folder`, as after installing. */
+async function makePlace(parent: string, name: string): Promise<Place> {
+  const folder = join(parent, name);
+  const images = join(folder, 'images');
+  await mkdir(folder);
+  await cp(join(REPOSITORY, 'images'), images, { recursive: true, verbatimSymlinks: true });
+  const appliance = await Appliance.make(name, 'dhcp: full, pool: 192.168.172.100-192.168.172.199', {
+    images,
+    cache: join(folder, 'cache'),
+    generations: 'generations',
+    log: 'warn',
+  });
+  await appliance.start();
+  return { folder, images, appliance };
+}
+
+async function seconds<T>(work: () => Promise<T>): Promise<[number, T]> {
+  const started = performance.now();
+  const result = await work();
+  return [(performance.now() - started) / 1000, result];
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+
+interface Shown {
+  readonly id: string;
+  readonly root: { readonly sha256: string };
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+async function shown(place: Place): Promise<Shown & { readonly whole: string }> {
+  const whole = await place.appliance.netboot('show-image', 'web', '--json');
+  const { generation = JSON.parse(whole) } = JSON.parse(whole) as { generation?: Shown };
+  return { ...(generation as Shown), whole };
+}
+
+/** The time of mmdebstrap alone for these packages, from the mirror that the builds use. */
+async function bareMmdebstrap(parent: string, packages: readonly string[]): Promise<number> {
+  const { readMirrors } = await import('../src/imaging/packages/mirror.ts');
+  const { main } = await readMirrors('/etc/apt');
+  const source = `deb ${main} trixie main non-free-firmware`;
+  const argv = ['--mode=root', '--format=directory', '--arch=arm64', '--variant=minbase'];
+  const target = join(parent, 'bare');
+  const [took] = await seconds(() =>
+    execa('unshare', [
+      ...['--mount', '--pid', '--fork', '--kill-child', 'mmdebstrap', ...argv],
+      ...[`--include=${packages.join(',')}`, 'trixie', target, source],
+    ]),
+  );
+  await rm(target, { recursive: true });
+  return took;
+}
+
+const parent = await mkdtemp('/var/tmp/netboot-builds.');
+const places: Place[] = [];
+const say = (text: string) => console.error(text);
+try {
+  const place = await makePlace(parent, 'builds');
+  places.push(place);
+  const { appliance } = place;
+  const build = (...options: string[]) => seconds(() => appliance.netboot('build-image', 'web', ...options));
+
+  say('a cold build: nothing cached, nothing downloaded');
+  const [cold] = await build();
+  const first = await shown(place);
+  say(`${cold.toFixed(0)} s; bare mmdebstrap of the same ${Object.keys(first.packages).length} packages`);
+  const bare = await bareMmdebstrap(parent, Object.keys(first.packages));
+
+  say(`${bare.toFixed(0)} s; nothing changed, then one file, ${CHANGES} times`);
+  const unchanged: number[] = [];
+  const oneFile: number[] = [];
+  for (let run = 1; run <= CHANGES; run++) {
+    unchanged.push((await build())[0]);
+    await writeFile(join(place.images, 'web/rootfs/etc/motd'), `change ${run}\n`);
+    oneFile.push((await build())[0]);
+  }
+  await rm(join(place.images, 'web/rootfs/etc/motd'));
+
+  say('one package more, a small one');
+  const onePackage: number[] = [];
+  const recipe = join(place.images, 'web/image.yaml');
+  const text = await readFile(recipe, 'utf8');
+  for (const name of SMALL) {
+    await writeFile(
+      recipe,
+      text.replace(/^packages:.*\n/m, (line) => `${line}  - ${name}\n`),
+    );
+    const [took] = await build();
+    onePackage.push(took);
+    if (!((await shown(place)).packages[name] ?? '')) throw new Error(`${name} is not in the image`);
+  }
+  await writeFile(recipe, text);
+
+  say('two builds from one lock, in folders and caches of their own');
+  const lock = join(parent, 'image.lock');
+  await writeFile(lock, `${await appliance.netboot('show-image', first.id, '--lock')}\n`);
+  const other = await makePlace(parent, 'elsewhere');
+  places.push(other);
+  await appendFile(join(other.images, 'web/image.yaml'), '# a remark, which means nothing\n');
+  const [locked] = await seconds(() => other.appliance.netboot('build-image', 'web', `--locked=${lock}`));
+  const second = await shown(other);
+
+  const rows: [string, string, string][] = [
+    [
+      'cold build of `web`, nothing downloaded',
+      `${cold.toFixed(0)} s`,
+      `${(cold / bare).toFixed(2)} × bare mmdebstrap (goal ≤ 1.0)`,
+    ],
+    [
+      `bare \`mmdebstrap\`, the same ${Object.keys(first.packages).length} packages`,
+      `${bare.toFixed(0)} s`,
+      '1',
+    ],
+    ['nothing changed', `${median(unchanged).toFixed(2)} s`, 'goal < 2 s'],
+    ['one file of `rootfs/` changed, built and published', `${median(oneFile).toFixed(1)} s`, 'goal < 15 s'],
+    ['one small package more, built and published', `${median(onePackage).toFixed(1)} s`, 'goal < 90 s'],
+    [
+      'from the lock, elsewhere, nothing downloaded',
+      `${locked.toFixed(0)} s`,
+      first.root.sha256 === second.root.sha256 ? 'identical squashfs' : 'ANOTHER squashfs',
+    ],
+  ];
+  const body = [
+    `Made by \`scripts/measure-builds.sh\` on ${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}. Medians of ${CHANGES} (packages: ${SMALL.length}); from the start of the command to its end.`,
+    table(['what', 'time', ''], rows),
+    `Squashfs ${first.root.sha256} and ${second.root.sha256}; single times: nothing changed ${list(unchanged)}, one file ${list(oneFile)}, one package ${list(onePackage)}.`,
+  ].join('\n\n');
+  await writeSections(join(REPOSITORY, 'bench/builds.md'), '# How long builds take', [
+    { title: 'Builds', body },
+  ]);
+  console.log(body);
+  if (first.root.sha256 !== second.root.sha256) process.exitCode = 1;
+} finally {
+  for (const { appliance } of places) await appliance.remove();
+  await execa('chattr', ['-R', '-i', parent], { reject: false });
+  await rm(parent, { recursive: true, force: true });
+}
+
+function list(values: readonly number[]): string {
+  return values.map((value) => value.toFixed(2)).join(', ');
+}

@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import type { ToldEvent } from '../fleet/events.ts';
+import { callApi, followEvents } from './client.ts';
+
+export function addEventsCommand(program: Command): void {
+  program
+    .command('events')
+    .description('what happened since the service started: the last thousand events')
+    .option('--follow', 'and then what happens, until you stop it')
+    .option('--json', 'for scripts: one object a line')
+    .action(async ({ follow, json }: { follow?: boolean; json?: boolean }) => {
+      const show = (event: ToldEvent) => console.log(json ? JSON.stringify(event) : formatEvent(event));
+      if (follow) return followEvents(program, show);
+      for (const event of await callApi<ToldEvent[]>(program, 'GET', '/v1/events?follow=false')) show(event);
+    });
+}
+
+export function formatEvent(event: ToldEvent): string {
+  return `${new Date(event.at).toISOString()}  ${wordsOf(event)}`;
+}
+
+function wordsOf(event: ToldEvent): string {
+  switch (event.kind) {
+    case 'build progress': {
+      const place = event.index === undefined ? '' : ` ${event.index}/${event.of ?? '?'}`;
+      const time = event.seconds === undefined ? '' : ` in ${event.seconds.toFixed(1)} s`;
+      const text = event.text === undefined ? '' : `: ${event.text}`;
+      return `build of ${event.image}:${place} ${event.step} ${event.state}${time}${text}`;
+    }
+    case 'published':
+    case 'rolled back': {
+      const before = event.before === undefined ? '' : ` (before: ${event.before})`;
+      return `${event.image} ${event.kind}: ${event.generation}${before}`;
+    }
+    case 'pruned':
+      return `pruned: ${event.generations.join(', ')}`;
+    case 'node added':
+    case 'node changed':
+    case 'node removed':
+      return `${event.kind}: ${event.name} (${event.serial}), image ${event.image}`;
+    case 'boot begun':
+      return `${event.name} (${event.serial}) begins to boot ${event.generation}`;
+  }
+}

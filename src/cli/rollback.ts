@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import type { NodesAnswer, PublishAnswer, RollbackTargetAnswer } from '../api/schemas.ts';
+import { Refusal } from '../model/command.ts';
+import { callApi } from './client.ts';
+import { loadConfig } from './config-file.ts';
+
+interface RollbackOptions {
+  to?: string;
+  verify?: boolean;
+}
+
+export function addRollbackCommand(program: Command): void {
+  program
+    .command('rollback-image <name>')
+    .description('have nodes boot the generation again that was published before')
+    .option('--to <generation>', 'another one of that image')
+    .option('--verify', 'first read all of its root file system and compare it with what was sealed')
+    .action(async (name: string, { to, verify }: RollbackOptions) => {
+      const path = `/v1/images/${encodeURIComponent(name)}/rollback`;
+      const target = verify ? await verified(program, path, to) : to;
+      const answer = await callApi<PublishAnswer>(program, 'POST', path, { to: target });
+      const { nodes } = await callApi<NodesAnswer>(program, 'GET', '/v1/nodes');
+      const before = answer.before === undefined ? '' : `, no longer ${answer.before}`;
+      console.log(`nodes of image ${name} boot ${answer.generation} from now on${before}`);
+      const others = nodes.filter(
+        ({ image, boots }) => image === name && boots !== undefined && boots !== answer.generation,
+      );
+      for (const node of others) console.log(`  ${node.name} keeps ${node.boots} until it reboots`);
+    });
+}
+
+/** @returns the generation whose bytes are as they were sealed. @throws Refusal when they are not. */
+async function verified(program: Command, path: string, to: string | undefined): Promise<string> {
+  const query = to === undefined ? '' : `?to=${encodeURIComponent(to)}`;
+  const { generation } = await callApi<RollbackTargetAnswer>(program, 'GET', `${path}${query}`);
+  const { paths } = await loadConfig(program);
+  const { readGenerations } = await import('../imaging/generations.ts');
+  const { checkGeneration } = await import('../imaging/verify.ts');
+  const { generations } = await readGenerations(paths.generations);
+  const found = generations.find(({ id }) => id === generation);
+  if (!found) throw new Refusal(`${generation} is not in ${paths.generations}`, 'See "netboot images".');
+  const { faults } = await checkGeneration(found, 'all');
+  if (faults.length > 0)
+    throw new Refusal(`${generation} is damaged: ${faults.join(', ')}`, 'Name another one with --to.');
+  console.log(`${generation} is as it was sealed`);
+  return generation;
+}

@@ -1,0 +1,95 @@
+import type { Instant } from '../model/lease.ts';
+
+/** What a build tells of a step. */
+export interface BuildProgressEvent {
+  readonly kind: 'build progress';
+  readonly image: string;
+  readonly step: string;
+  readonly state: 'started' | 'cached' | 'progress' | 'finished' | 'failed';
+  /** Counted from 1. */
+  readonly index?: number | undefined;
+  readonly of?: number | undefined;
+  readonly seconds?: number | undefined;
+  readonly bytes?: number | undefined;
+  readonly totalBytes?: number | undefined;
+  readonly text?: string | undefined;
+}
+
+/** What happens to the fleet, for whoever listens. Further kinds are added here and told where they happen. */
+export type FleetEvent =
+  | BuildProgressEvent
+  | {
+      readonly kind: 'published' | 'rolled back';
+      readonly image: string;
+      readonly generation: string;
+      readonly before?: string | undefined;
+    }
+  | { readonly kind: 'pruned'; readonly generations: readonly string[] }
+  | {
+      readonly kind: 'node added' | 'node changed' | 'node removed';
+      readonly serial: string;
+      readonly name: string;
+      readonly image: string;
+    }
+  | {
+      readonly kind: 'boot begun';
+      readonly serial: string;
+      readonly name: string;
+      readonly generation: string;
+    };
+
+export type ToldEvent = FleetEvent & { readonly id: string; readonly at: Instant };
+
+export type Listener = (event: ToldEvent) => void;
+
+const KEPT = 1000;
+
+/**
+ * The last thousand events, and those who want to hear the next ones. Ids name this run of the service too, so that one of
+ * an earlier run is not taken for one of this.
+ */
+export class EventHub {
+  readonly #now: () => Instant;
+  readonly #run: string;
+  #count = 0;
+  readonly #last: ToldEvent[] = [];
+  readonly #listeners = new Set<Listener>();
+
+  constructor(now: () => Instant = Date.now) {
+    this.#now = now;
+    this.#run = now().toString(36);
+  }
+
+  /** Listeners are called at once; one that throws is dropped, for nobody else's work must end by it. */
+  tell(event: FleetEvent): void {
+    this.#count += 1;
+    const told: ToldEvent = { ...event, id: `${this.#run}-${this.#count}`, at: this.#now() };
+    this.#last.push(told);
+    if (this.#last.length > KEPT) this.#last.shift();
+    for (const listener of this.#listeners) {
+      try {
+        listener(told);
+      } catch {
+        this.#listeners.delete(listener);
+      }
+    }
+  }
+
+  /** What is remembered of the events behind `id`; all of it when that is of an earlier run, or not known. */
+  since(id?: string): ToldEvent[] {
+    const [run, number] = id?.split('-') ?? [];
+    if (run !== this.#run) return [...this.#last];
+    const behind = this.#count - Number(number);
+    if (!(behind >= 0)) return [...this.#last];
+    return behind === 0 ? [] : this.#last.slice(-behind);
+  }
+
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+}

@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { CommandError, Refusal, type Run } from '../../model/command.ts';
+import type { LockedPackage } from '../step.ts';
+import { lockedPackage, parseStanzas } from './apt-output.ts';
+
+/** A .deb file beside a recipe, as a locked package. @throws Refusal when it is none. */
+export async function readLocalDeb(run: Run, file: string): Promise<LockedPackage> {
+  const wrong = (why: string, cause?: unknown) =>
+    new Refusal(`${file} ${why}`, 'Correct "packages.local" in the recipe, or put the package there', {
+      cause,
+    });
+  const { size } = await stat(file).catch((error) => {
+    throw wrong('cannot be read', error);
+  });
+  const control = await run('dpkg-deb', ['--field', file]).catch((error) => {
+    throw error instanceof CommandError ? wrong('is no Debian package', error) : error;
+  });
+  const [fields] = parseStanzas(control);
+  const found = new Map([...(fields ?? []), ['SHA256', await sha256OfFile(file)], ['Size', String(size)]]);
+  const locked = lockedPackage(found.set('Filename', basename(file)), 'install');
+  if (!locked) throw wrong('is a Debian package without name, version or architecture');
+  return locked;
+}
+
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file, { highWaterMark: 1024 * 1024 }), hash);
+  return hash.digest('hex');
+}
