@@ -25,7 +25,7 @@ async function makePlace(parent: string, name: string): Promise<Place> {
   await cp(join(REPOSITORY, 'images'), images, { recursive: true, verbatimSymlinks: true });
   const appliance = await Appliance.make(name, 'dhcp: full, pool: 192.168.172.100-192.168.172.199', {
     images,
-    cache: join(folder, 'cache'),
+    cache: 'cache',
     generations: 'generations',
     log: 'warn',
   });

@@ -20,8 +20,9 @@ export interface ApplianceOptions {
   readonly nfs?: string;
   /** A folder of sealed generations of the test's own, below the appliance's. */
   readonly generations?: string;
-  /** Folders of recipes and of build layers, instead of the repository's and the machine's. */
+  /** The recipes, instead of the repository's. */
   readonly images?: string;
+  /** A folder of build layers of the test's own, below the appliance's, instead of the machine's. */
   readonly cache?: string;
   /** Further lines of the configuration, in YAML: `nodes: { unknown: ignore }`. */
   readonly settings?: readonly string[];
@@ -75,7 +76,7 @@ export class Appliance {
       nfs = 'auto',
       generations,
       images = `${REPOSITORY}/images`,
-      cache = '/var/cache/netboot',
+      cache,
       settings = [],
       log = 'debug',
     }: ApplianceOptions = {},
@@ -86,7 +87,7 @@ export class Appliance {
     const config = [
       `interfaces: { br0: { ${interfaceSettings} } }`,
       `nfs: { server: ${nfs}, exports: /exports }`,
-      `paths: { state: ${folder}/state, images: ${images}, generations: ${generationsFolder}, cache: ${cache} }`,
+      `paths: { state: ${folder}/state, images: ${images}, generations: ${generationsFolder}, cache: ${cache === undefined ? '/var/cache/netboot' : join(folder, cache)} }`,
       `api: { socket: ${folder}/api.sock }`,
       ...settings.map((line) => line.replaceAll('FOLDER', folder)),
     ];

@@ -264,7 +264,11 @@ describe('what a running service refuses', { timeout: 120_000 }, () => {
   let appliance: Appliance;
 
   before(async () => {
-    appliance = await Appliance.make('refusals', FULL, { nfs: 'none', generations: 'generations' });
+    appliance = await Appliance.make('refusals', FULL, {
+      nfs: 'none',
+      generations: 'generations',
+      cache: 'cache',
+    });
     await appliance.start();
     await appliance.publish(await sealGeneration(`${appliance.folder}/generations`));
     await appliance.netboot(
@@ -411,12 +415,8 @@ describe('what a running service refuses', { timeout: 120_000 }, () => {
       answer,
       /The program "mksquashfs" is not installed\. Install it: apt-get install squashfs-tools/,
     );
-    const left = await readdir(`${appliance.folder}/generations`);
-    assert.deepEqual(
-      left.filter((name) => name !== '.work'),
-      before,
-    );
-    assert.deepEqual(await readdir(`${appliance.folder}/generations/.work`), []);
+    assert.deepEqual(await readdir(`${appliance.folder}/generations`), before);
+    assert.deepEqual(await readdir(`${appliance.folder}/cache/work`), []);
   });
 
   it('refuses to build an image where no handler for arm64 programs can be had', {
@@ -428,7 +428,7 @@ describe('what a running service refuses', { timeout: 120_000 }, () => {
       prelude,
     });
     assertRefused(answer, /Programs of another architecture cannot be run here .*Install qemu-user-static/);
-    assert.deepEqual(await readdir(`${appliance.folder}/generations/.work`), []);
+    assert.deepEqual(await readdir(`${appliance.folder}/cache/work`), []);
   });
 });
 
