@@ -116,7 +116,7 @@ try {
   const other = await makePlace(parent, 'elsewhere');
   places.push(other);
   await appendFile(join(other.images, 'web/image.yaml'), '# a remark, which means nothing\n');
-  const [locked] = await seconds(() => other.appliance.netboot('build-image', 'web', `--locked=${lock}`));
+  const [locked] = await seconds(() => other.appliance.netboot('build-image', 'web', '--lock', lock));
   const second = await shown(other);
 
   const rows: [string, string, string][] = [

@@ -58,13 +58,14 @@ function follow(events: EventHub, heard: string | undefined, response: ServerRes
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });
-  const send = (event: ToldEvent) => {
-    if (response.writableLength > MOST_UNREAD_BYTES) response.destroy();
-    else response.write(`id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`);
-  };
-  response.write(': events\n\n');
-  for (const event of events.since(heard)) send(event);
-  const leave = events.listen(send);
+  const text = (event: ToldEvent) => `id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`;
+  response.write(`: events\n\n${events.since(heard).map(text).join('')}`);
+  // What is remembered is sent whole, however long it is.
+  const most = MOST_UNREAD_BYTES + response.writableLength;
+  const leave = events.listen((event) => {
+    if (response.writableLength > most) response.destroy();
+    else response.write(text(event));
+  });
   const alive = setInterval(() => response.write(': alive\n\n'), ALIVE_MS).unref();
   response.once('close', () => {
     clearInterval(alive);

@@ -10,13 +10,14 @@ import { callApi } from './client.ts';
 import { loadConfig } from './config-file.ts';
 import { postToService } from './progress-post.ts';
 import { pruneSuperseded } from './prune.ts';
-import { parseSettings } from './settings.ts';
+import { collect, parseSettings } from './settings.ts';
 import { formatBytes } from './table.ts';
 
 interface BuildOptions {
   dryRun?: boolean;
   set?: readonly string[];
-  locked?: string | true;
+  locked?: boolean;
+  lock?: string;
   update?: boolean;
   cache: boolean;
   fromStep?: string;
@@ -35,7 +36,8 @@ export function addBuildCommand(program: Command): void {
       collect,
       [],
     )
-    .option('--locked [file]', "exactly the packages of a lock (default: the recipe's image.lock)")
+    .option('--locked', "exactly the packages of the recipe's image.lock")
+    .option('--lock <file>', 'exactly the packages of this lock')
     .option('--update', 'ask the archive for newer packages')
     .option('--no-cache', 'run every step again')
     .option('--from-step <id>', 'run this step and all after it again')
@@ -73,14 +75,15 @@ export async function buildAndPublish(
   if (pruned.length > 0) console.log(`deleted what nobody runs or falls back to: ${pruned.join(', ')}`);
 }
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-
 type Asked = Omit<BuildOrder, 'run' | 'openSource' | 'progress'>;
 
 export async function orderOf({ paths, build }: Config, name: string, options: BuildOptions): Promise<Asked> {
-  const { update, cache, fromStep, locked } = options;
-  if (locked !== undefined && update)
-    throw new Refusal('"--locked" and "--update" contradict each other', 'Give one of them.');
+  const { update, cache, fromStep } = options;
+  const lockFile = options.lock ?? (options.locked ? join(paths.images, name, 'image.lock') : undefined);
+  if (lockFile !== undefined && update) {
+    const option = options.lock === undefined ? '--locked' : '--lock';
+    throw new Refusal(`"${option}" and "--update" contradict each other`, 'Give one of them.');
+  }
   return {
     name,
     recipesFolder: paths.images,
@@ -91,20 +94,19 @@ export async function orderOf({ paths, build }: Config, name: string, options: B
     update: update === true,
     noCache: !cache,
     ...(fromStep === undefined ? {} : { fromStep }),
-    ...(locked === undefined ? {} : { lock: await readLock(paths.images, name, locked) }),
+    ...(lockFile === undefined ? {} : { lock: await readLock(lockFile, name) }),
   };
 }
 
-async function readLock(images: string, name: string, locked: string | true) {
+async function readLock(file: string, name: string) {
   const { parseLock } = await import('../imaging/packages/lock-file.ts');
-  const file = locked === true ? join(images, name, 'image.lock') : locked;
   const text = await readFile(file, 'utf8').catch((error: Error) => {
-    const remedy = `Write one with "netboot show-image ${name} --lock >${file}", or build without --locked.`;
+    const remedy = `Write one with "netboot show-image ${name} --lock >${file}", or build without a lock.`;
     throw new Refusal(`The lock "${file}" cannot be read (${error.message})`, remedy);
   });
   const lock = parseLock(text, file);
   if (lock.image === name) return lock;
-  throw new Refusal(`${file} is the lock of image "${lock.image}"`, `Name one of "${name}": --locked=FILE.`);
+  throw new Refusal(`${file} is the lock of image "${lock.image}"`, `Name one of "${name}": --lock FILE.`);
 }
 
 async function printPlan(asked: Asked, json: boolean): Promise<void> {

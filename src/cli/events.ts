@@ -10,7 +10,10 @@ export function addEventsCommand(program: Command): void {
     .option('--json', 'for scripts: one object a line')
     .action(async ({ follow, json }: { follow?: boolean; json?: boolean }) => {
       const show = (event: ToldEvent) => console.log(json ? JSON.stringify(event) : formatEvent(event));
-      if (follow) return followEvents(program, show);
+      if (follow) {
+        process.stdout.on('error', () => process.exit()); // nobody reads any more
+        return followEvents(program, show);
+      }
       for (const event of await callApi<ToldEvent[]>(program, 'GET', '/v1/events?follow=false')) show(event);
     });
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { Refusal } from '../model/command.ts';
 import { buildAndPublish, orderOf } from './build-image.ts';
 import { ByteMeter } from './byte-meter.ts';
 import { callApi } from './client.ts';
@@ -23,6 +24,7 @@ export function addImportCommand(program: Command): void {
     .option('--json', 'for scripts')
     .action(async (file: string, options: ImportOptions) => {
       const config = await loadConfig(program);
+      if (process.geteuid?.() !== 0) throw new Refusal('Only root can import an image', 'Run it with sudo');
       await callApi(program, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
       const { run } = await import('../host/run.ts');
       const { filter } = await import('../host/filter.ts');

@@ -1,10 +1,10 @@
 import { relative } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from './config-file.ts';
-import { parseSettings } from './settings.ts';
+import { collect, parseSettings } from './settings.ts';
 
 interface LintOptions {
-  set: string[];
+  set: readonly string[];
   json?: boolean;
   printSchema?: boolean;
 }
@@ -43,8 +43,6 @@ export function addLintCommand(program: Command): void {
       console.log(`${what}: ${count(mistakes.length, 'mistake')}, ${count(warnings, 'warning')}`);
     });
 }
-
-const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
 
 const count = (number: number, what: string) => `${number || 'no'} ${what}${number === 1 ? '' : 's'}`;
 

@@ -33,6 +33,13 @@ addEventsCommand(program);
 addBootCommands(program);
 addSimCommands(program);
 
+// Whoever reads what we print may have seen enough (`| head`): what is under way is finished all the same.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 // Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 refused for another DHCP server.
 try {
   await program.parseAsync();

@@ -35,7 +35,8 @@ export function formatGeneration(answer: GenerationAnswer): string {
   const { generation, isPublished, nodes, bootBytes, has, fetched = {} } = answer;
   const { image, arch, boot, origin, roles } = generation;
   const named = (path: string) => `${path} ${formatBytes(boot.files[path]?.size) ?? '(missing)'}`;
-  const booting = nodes.length > 0 ? `${nodes.length} nodes get it: ${nodes.join(', ')}` : 'no node gets it';
+  const count = nodes.length === 1 ? 'one node gets it' : `${nodes.length} nodes get it`;
+  const booting = nodes.length > 0 ? `${count}: ${nodes.join(', ')}` : 'no node gets it';
   const rows: Array<[label: string, text: string | undefined]> = [
     ['generation', generation.id],
     ['image', `${image}, ${arch}`],

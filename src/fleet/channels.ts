@@ -126,12 +126,16 @@ export class Channels {
   find(image: string, id: string): StoredGeneration {
     const generation = this.#generations.get(id);
     if (generation?.image === image && !this.isRetired(generation)) return generation;
+    if (generation?.image === image) {
+      throw new Refusal(
+        `"${id}" is being removed`,
+        `Have that finished with netboot prune-images; then netboot build-image ${image} makes it anew.`,
+      );
+    }
     const ids = this.generations().flatMap((candidate) => (candidate.image === image ? [candidate.id] : []));
     throw new Refusal(
-      generation?.image === image
-        ? `"${id}" is being removed`
-        : `There is no generation "${id}" of image "${image}"`,
-      `Sealed ones: ${ids.filter((each) => each !== generation?.id).join(', ') || 'none'}.`,
+      `There is no generation "${id}" of image "${image}"`,
+      `Sealed ones: ${ids.join(', ') || 'none'}.`,
     );
   }
 

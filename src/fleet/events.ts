@@ -44,15 +44,19 @@ export type Listener = (event: ToldEvent) => void;
 
 const KEPT = 1000;
 
+/** How far a step is by now: soon untrue, and so many that they would push out all else. */
+const isPassing = (event: FleetEvent): boolean =>
+  event.kind === 'build progress' && event.state === 'progress';
+
 /**
- * The last thousand events, and those who want to hear the next ones. Ids name this run of the service too, so that one of
- * an earlier run is not taken for one of this.
+ * The last thousand events but for those that pass, and those who want to hear the next ones. Ids name this run of the
+ * service too, so that one of an earlier run is not taken for one of this.
  */
 export class EventHub {
   readonly #now: () => Instant;
   readonly #run: string;
   #count = 0;
-  readonly #last: ToldEvent[] = [];
+  readonly #last: { readonly number: number; readonly told: ToldEvent }[] = [];
   readonly #listeners = new Set<Listener>();
 
   constructor(now: () => Instant = Date.now) {
@@ -64,7 +68,7 @@ export class EventHub {
   tell(event: FleetEvent): void {
     this.#count += 1;
     const told: ToldEvent = { ...event, id: `${this.#run}-${this.#count}`, at: this.#now() };
-    this.#last.push(told);
+    if (!isPassing(event)) this.#last.push({ number: this.#count, told });
     if (this.#last.length > KEPT) this.#last.shift();
     for (const listener of this.#listeners) {
       try {
@@ -77,11 +81,10 @@ export class EventHub {
 
   /** What is remembered of the events behind `id`; all of it when that is of an earlier run, or not known. */
   since(id?: string): ToldEvent[] {
-    const [run, number] = id?.split('-') ?? [];
-    if (run !== this.#run) return [...this.#last];
-    const behind = this.#count - Number(number);
-    if (!(behind >= 0)) return [...this.#last];
-    return behind === 0 ? [] : this.#last.slice(-behind);
+    const [run, text] = id?.split('-') ?? [];
+    const heard = run === this.#run ? Number(text) : Number.NaN;
+    const isKnown = heard <= this.#count;
+    return this.#last.flatMap(({ number, told }) => (isKnown && number <= heard ? [] : [told]));
   }
 
   listen(listener: Listener): () => void {

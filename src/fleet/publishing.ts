@@ -1,6 +1,7 @@
 import { type BootView, rootExportPath } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import { bootTreeBytes, type GenerationCheck, type StoredGeneration } from '../model/generation.ts';
+import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { WarningSink } from '../model/warnings.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import { desiredExports } from '../nfs/desired.ts';
@@ -54,15 +55,18 @@ export interface Withdrawn {
 export class Publishing {
   readonly #ports: PublishingPorts;
   readonly #warned = new Set<string>();
+  readonly #lookInTurn = oneAtATime();
 
   constructor(ports: PublishingPorts) {
     this.#ports = ports;
   }
 
-  /** Looks at the disk anew. */
-  async refresh(): Promise<void> {
-    const { generations } = await this.#ports.readGenerations();
-    this.#ports.channels.know(generations);
+  /** Looks at the disk anew; one look after the other, so that what an earlier one saw never replaces what a later one did. */
+  refresh(): Promise<void> {
+    return this.#lookInTurn(async () => {
+      const { generations } = await this.#ports.readGenerations();
+      this.#ports.channels.know(generations);
+    });
   }
 
   /** @throws Refusal when the generation is not as it was sealed. */
@@ -173,6 +177,18 @@ export class Publishing {
       const text = `${generation.id}, which image ${generation.image} stands for, is damaged: ${faults.join(', ')}`;
       found.set(`GENERATION_DAMAGED ${generation.image}`, `${text}. ${remedyFor(generation.image)}`);
     }
+    for (const [generation, names] of this.#superseded()) {
+      const { isGone, faults } = (await checkGeneration?.(generation, 'sizes')) ?? {
+        isGone: false,
+        faults: [],
+      };
+      if (!isGone && faults.length === 0) continue;
+      const text = `${generation.id}, which ${names.join(', ')} booted, is ${isGone ? 'gone from the disk' : 'damaged'}`;
+      found.set(
+        `GENERATION_RUNNING ${generation.id}`,
+        `${text}: have them boot again, with what is published now`,
+      );
+    }
     if (hasChanged) {
       await this.refresh();
       show(view().revision);
@@ -185,6 +201,20 @@ export class Publishing {
     for (const id of this.#warned) if (!found.has(id)) warnings.clear(id);
     this.#warned.clear();
     for (const id of found.keys()) this.#warned.add(id);
+  }
+
+  /** What nodes booted and no image stands for any more, with their names. */
+  #superseded(): Map<StoredGeneration, string[]> {
+    const { channels, boots, view } = this.#ports;
+    const { nodes, published } = view();
+    const found = new Map<StoredGeneration, string[]>();
+    for (const { serial, generation: id } of boots.all()) {
+      const generation = channels.byId(id);
+      const name = nodes.get(serial)?.name;
+      if (!generation || name === undefined || published.get(generation.image)?.id === id) continue;
+      found.set(generation, [...(found.get(generation) ?? []), name]);
+    }
+    return found;
   }
 
   async #export(generation: StoredGeneration): Promise<void> {

@@ -16,19 +16,25 @@ export async function knownSection(
   from: { readonly cache: string; readonly lock?: Lock | undefined; readonly update?: boolean | undefined },
 ): Promise<LockSection | undefined> {
   if (!step.packages) return undefined;
-  if (from.lock) {
-    const section = from.lock.steps[step.id];
-    if (section) return section;
-    const remedy = 'Build without --locked: that writes a new lock';
-    throw new Refusal(
-      `The lock of ${from.lock.image} has nothing for ${step.id}, the recipe has changed`,
-      remedy,
-    );
-  }
+  if (from.lock) return lockedSection(from.lock, step.id, step.packages);
   if (from.update) return undefined;
   return (await readNote(from.cache, 'locks', await memoryKey(step.packages, parent))) as
     | LockSection
     | undefined;
+}
+
+/** @throws Refusal when the recipe asks for what the lock has not. */
+function lockedSection(lock: Lock, id: string, { add }: PackageRequest): LockSection {
+  const remedy = 'Build without --locked: that settles it anew, and the new lock is in the generation';
+  const section = lock.steps[id];
+  if (!section)
+    throw new Refusal(`The lock of ${lock.image} has nothing for ${id}: the recipe has changed`, remedy);
+  const names = new Set(
+    Object.values(lock.steps).flatMap(({ packages }) => packages.map(({ name }) => name)),
+  );
+  const missing = add.find((name) => !names.has(name));
+  if (missing === undefined) return section;
+  throw new Refusal(`The lock of ${lock.image} has no "${missing}", which ${id} asks for`, remedy);
 }
 
 /** Asks the archive, and remembers the answer. */

@@ -34,7 +34,7 @@ function baseSteps(chain: RecipeChain): Step[] {
   if (base.kind === 'debian') {
     const { suite, arch } = base;
     const title = `bootstrap Debian ${suite} ${arch}`;
-    const packages = requestOf(chain, 'debian', {});
+    const packages = requestOf(chain, chain.images[0], 'debian', {});
     return [step(`${image}/bootstrap`, title, 'bootstrap', { variables: { SUITE: suite }, packages })];
   }
   const { kind, file, sha256 } = base;
@@ -57,7 +57,7 @@ function imageSteps(chain: RecipeChain, image: ImageSource, users: ReadonlySet<s
     steps.push(
       step(`${name}/packages`, doing.join(', '), 'packages', {
         variables: { PACKAGES: add.join(' ') },
-        packages: requestOf(chain, 'root', { add, remove, upgrade, local: localDebs }),
+        packages: requestOf(chain, image, 'root', { add, remove, upgrade, local: localDebs }),
       }),
     );
   }
@@ -81,15 +81,19 @@ function imageSteps(chain: RecipeChain, image: ImageSource, users: ReadonlySet<s
   return steps;
 }
 
-/** Request of a step; on a root that is no Debian from the archive the root's own sources count. */
+/**
+ * Request of a step; on a root that is no Debian from the archive the root's own sources count. The mirror is that of the
+ * image whose step it is: where a child gets its packages is nothing to those of its parent.
+ */
 function requestOf(
   chain: RecipeChain,
+  image: ImageSource | undefined,
   onto: PackageRequest['onto'],
   rest: Partial<PackageRequest>,
 ): PackageRequest {
   const base = baseOf(chain);
   const { arch } = chain;
-  const mirror = chain.images.at(-1)?.recipe.mirror;
+  const mirror = image?.recipe.mirror;
   return {
     onto,
     arch,
@@ -108,7 +112,7 @@ function requestOf(
 function finish(chain: RecipeChain): Step[] {
   const { name: image, arch } = chain;
   const { boot } = settingsOf(chain);
-  const { suite, components, mirror } = requestOf(chain, 'root', {});
+  const { suite, components, mirror } = requestOf(chain, chain.images.at(-1), 'root', {});
   const archive = {
     ...(suite === undefined ? {} : { suite }),
     ...(components === undefined ? {} : { components }),

@@ -1,4 +1,5 @@
 import { access, mkdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { arch } from 'node:process';
 import { CommandError, Refusal, type Run } from '../model/command.ts';
 import { isolated, STEPS_FOLDER } from './isolation.ts';
@@ -65,16 +66,34 @@ export async function checkPrograms(
   await probe(run, workFolder, emulatorOf(target));
 }
 
-/** That namespaces, and where it is needed emulation, can be had. */
+/** That namespaces, overlays on the cache's file system, and where it is needed emulation, can be had. */
 async function probe(run: Run, workFolder: string, emulator: string): Promise<void> {
   if (emulator !== '') await run(`qemu-${emulator}-static`, ['--version']);
+  const folder = join(workFolder, 'probe');
+  for (const name of ['lower', 'upper', 'overlay', 'root', 'scratch'])
+    await mkdir(join(folder, name), { recursive: true });
+  const env = {
+    WORK: join(folder, 'scratch'),
+    ROOT: join(folder, 'root'),
+    LOWER: '../lower',
+    UPPER: '../upper',
+    OVERLAY_WORK: '../overlay',
+    LIB: STEPS_FOLDER,
+    EMULATE: emulator,
+  };
   const [program, args] = isolated('probe');
   try {
-    const env = { WORK: workFolder, ROOT: '/nonexistent', LIB: STEPS_FOLDER, EMULATE: emulator };
     await run(program, args, { env });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    const said = error.stderrTail.split('\n').at(-1);
+    const said = error.stderrTail.split('\n').find((line) => line !== '') ?? error.message;
+    if (said.includes(env.ROOT)) {
+      throw new Refusal(
+        `The cache lies on a file system that overlayfs cannot write to (${said})`,
+        'Let "paths.cache" be on ext4, xfs or btrfs; in a container on a volume',
+        { cause: error },
+      );
+    }
     throw new Refusal(
       emulator === ''
         ? `Namespaces cannot be made here (${said})`

@@ -13,7 +13,10 @@ export async function layRoot(layers: readonly Entry[], folder: string): Promise
     await mkdir(join(folder, name), { recursive: true });
   const base = { ROOT: join(folder, 'root'), WORK: join(folder, 'scratch'), LIB: STEPS_FOLDER };
   const top = layers.at(-1);
-  if (!top) return base;
+  if (!top) {
+    await chmod(base.ROOT, 0o755);
+    return base;
+  }
   for (const [index, { content }] of layers.entries())
     await symlink(content, join(folder, 'layers', `${index}`));
   // The top of an overlay has the attributes of the upper layer's.

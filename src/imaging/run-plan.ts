@@ -94,7 +94,15 @@ class Building {
     const step = this.#steps[index] as Step;
     const { progress, now } = this.#context;
     const place = { step: step.id, name: step.name, index, of: this.#steps.length + 1 };
-    const section = await this.#section(step, place);
+    const started = performance.now();
+    let isShown = false;
+    const show = () => {
+      if (isShown) return;
+      isShown = true;
+      this.#context.transcript.write(`== ${step.id}: ${step.name}`);
+      progress({ kind: 'started', ...place });
+    };
+    const section = await this.#section(step, place, show);
     if (section) this.#sections[step.id] = section;
     const definition = await define(step, this.#chain.arch, section);
     const cached = this.#context.again(index) ? undefined : await this.#find(step, definition);
@@ -112,9 +120,7 @@ class Building {
       this.#existing = await this.#context.existing(key);
       if (this.#existing) return;
     }
-    this.#context.transcript.write(`== ${step.id}: ${step.name}`);
-    progress({ kind: 'started', ...place });
-    const started = performance.now();
+    show();
     const entry = await this.#make(step, index, place, section);
     const seconds = (performance.now() - started) / 1000;
     progress({ kind: 'finished', seconds, ...(entry ? { bytes: entry.bytes } : {}), ...place });
@@ -130,10 +136,11 @@ class Building {
   }
 
   /** What the step's packages are, by the lock, by memory, or by the archive. */
-  async #section(step: Step, place: StepPlace): Promise<LockSection | undefined> {
+  async #section(step: Step, place: StepPlace, onAsk: () => void): Promise<LockSection | undefined> {
     const parent = this.#top?.key;
     const known = await knownSection(step, parent, this.#context);
     if (known || !step.packages) return known;
+    onAsk();
     const context = { ...this.#packageContext(place), cache: this.#context.cache };
     return settleSection(step.packages, parent, context);
   }

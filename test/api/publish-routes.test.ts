@@ -39,9 +39,14 @@ describe('publishing by the API', () => {
   let sealed: StoredGeneration[];
   let check: GenerationCheck;
   let exported: string[];
+  /** While it is there, whoever looks at the disk waits for it, and then tells what was there at first. */
+  let disk: PromiseWithResolvers<void> | undefined;
+  const gone = new Set<string>();
 
   beforeEach(async () => {
     sealed = [A, B, C];
+    gone.clear();
+    disk = undefined;
     check = { isGone: false, faults: [] };
     const options = { stateFolder: '/nowhere', exportsFolder: '/exports', generationsFolder: '/nowhere' };
     const none = await openExporter({ kind: 'none', ...options, run: async () => '', log: silentLog });
@@ -55,8 +60,12 @@ describe('publishing by the API', () => {
       {
         store: new MemoryStore(),
         exporter,
-        readGenerations: async () => ({ generations: sealed, problems: [] }),
-        checkGeneration: async () => check,
+        readGenerations: async () => {
+          const generations = sealed;
+          await disk?.promise;
+          return { generations, problems: [] };
+        },
+        checkGeneration: async ({ id }) => (gone.has(id) ? { isGone: true, faults: [] } : check),
         recipeNames: async () => ['base', 'web'],
         log: silentLog,
       },
@@ -92,6 +101,23 @@ describe('publishing by the API', () => {
       body.map(({ kind }) => kind),
       ['published', 'published'],
     );
+  });
+
+  it('keeps what was sealed while somebody else looked at the disk', async () => {
+    await publish(A);
+    disk = Promise.withResolvers();
+    sealed = [A];
+    const slow = disk;
+    const looking = ask<RetentionAnswer>('GET', '/v1/retention');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    sealed = [A, B];
+    disk = undefined;
+    const publishing = publish(B);
+    setTimeout(() => slow.resolve(), 20);
+    assert.equal((await publishing).status, 200);
+    await looking;
+    await fleet.addNode({ serial: PI, image: 'web' });
+    assert.equal(fleet.view().published.get('web')?.id, B.id);
   });
 
   it('refuses what is damaged, and then nothing has changed', async () => {
@@ -173,7 +199,10 @@ describe('publishing by the API', () => {
       [A.id],
     );
     assert.deepEqual(exported.sort(), [B.id, C.id]);
-    assert.match((await publish(A)).body.error, /"web-00000000000a" is being removed/);
+    assert.match(
+      (await publish(A)).body.error,
+      /"web-00000000000a" is being removed\. Have that finished with netboot prune-images; then netboot build-image web/,
+    );
     // Cut short there, the next one finishes it.
     assert.equal((await ask<WithdrawnAnswer>('POST', '/v1/prune', {})).body.withdrawn[0]?.id, A.id);
     assert.deepEqual((await ask('POST', '/v1/prune/deleted', { generations: [A.id] })).body, { deleted: [] });
@@ -217,6 +246,28 @@ describe('publishing by the API', () => {
     assert.equal(fleet.view().published.get('web')?.id, A.id);
   });
 
+  it('warns of what a node runs when that is gone, until it boots something else', async () => {
+    await publish(A);
+    await fleet.addNode({ serial: PI, name: 'one', image: 'web' });
+    boot('start4.elf', 'vmlinuz');
+    await publish(B);
+    const standing = new Map<string, string>();
+    const warnings = {
+      raise: (id: string, text: string) => void standing.set(id, text),
+      clear: (id: string) => void standing.delete(id),
+    };
+    gone.add(A.id);
+    await fleet.inspectGenerations(warnings);
+    assert.match(
+      standing.get(`GENERATION_RUNNING ${A.id}`) ?? '',
+      /^web-00000000000a, which one booted, is gone from the disk/,
+    );
+    fleet.announce({ serial: PI, order: 1, xid: 7 });
+    boot('start4.elf');
+    await fleet.inspectGenerations(warnings);
+    assert.deepEqual([...standing.keys()], []);
+  });
+
   it('takes the progress of a build in its bounds', async () => {
     const post = async (body: object) => (await ask('POST', '/v1/images/web/progress', body)).status;
     const started = { step: 'web/packages', state: 'started', index: 1, of: 9 };
@@ -226,6 +277,22 @@ describe('publishing by the API', () => {
     assert.equal(await post({ ...started, text: 'x'.repeat(4001) }), 400);
     assert.equal(await post({ ...started, text: 'x'.repeat(20_000) }), 413);
     assert.equal(fleet.events.since().length, 1);
+  });
+
+  it('sends a listener all that is remembered, however long', async () => {
+    await api.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = api.server.address() as AddressInfo;
+    const failed = { kind: 'build progress', image: 'web', step: 's', state: 'failed' } as const;
+    for (let count = 0; count < 1000; count++) fleet.events.tell({ ...failed, text: 'x'.repeat(4000) });
+    const [response] = await once(request({ port, path: '/v1/events' }).end(), 'response');
+    fleet.events.tell({ kind: 'pruned', generations: [] });
+    let text = '';
+    for await (const chunk of response) {
+      text += chunk;
+      if (text.includes('"pruned"')) break;
+    }
+    assert.equal(text.match(/^data: /gm)?.length, 1001);
+    while (fleet.events.listeners > 0) await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
   it('streams events, and goes on where a listener was', async () => {
@@ -279,6 +346,18 @@ describe('the events', () => {
     assert.equal(next.since(last).length, 1);
     assert.equal(next.since('nonsense').length, 1);
     assert.equal(next.since(`${(2000).toString(36)}-99`).length, 1);
+  });
+
+  it('are not pushed out by how far a build is', () => {
+    const hub = new EventHub(Date.now);
+    hub.tell({ kind: 'pruned', generations: ['a'] });
+    const progress = { kind: 'build progress', image: 'web', step: 'web/packages' } as const;
+    for (let count = 0; count < 2000; count++) hub.tell({ ...progress, state: 'progress', text: 'x' });
+    const heard = hub.since()[0]?.id;
+    hub.tell({ ...progress, state: 'finished' });
+    const kinds = (events: readonly ToldEvent[]) => events.map(({ kind }) => kind);
+    assert.deepEqual(kinds(hub.since()), ['pruned', 'build progress']);
+    assert.deepEqual(kinds(hub.since(heard)), ['build progress']);
   });
 
   it('reach the others although one listener fails', () => {

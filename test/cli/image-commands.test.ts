@@ -130,7 +130,12 @@ describe('the commands for sealed generations', () => {
       says: /"--set port" sets nothing/,
     },
     {
-      args: ['build-image', 'web', '--dry-run', '--locked=/nonexistent/lock'],
+      args: ['build-image', '--dry-run', '--locked', 'web'],
+      code: 1,
+      says: /The lock ".*\/web\/image\.lock" cannot be read/,
+    },
+    {
+      args: ['build-image', '--dry-run', '--set', 'a=1', 'web', '--lock', '/nonexistent/lock'],
       code: 1,
       says: /The lock "\/nonexistent\/lock" cannot be read .*show-image web --lock/,
     },

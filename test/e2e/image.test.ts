@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
@@ -56,5 +57,23 @@ describe('the sealed root of the web image', { timeout: 120_000, skip }, () => {
     ]);
     // NFS version 3 carries none: a program that needed them would fail on the node, and only there.
     assert.deepEqual(await inImage('getcap -r . 2>/dev/null || true'), []);
+  });
+
+  it('has an initramfs with the drivers of every Pi’s network, and fits what a Pi 3 can fetch', async () => {
+    const boot = `${dirname(newest as string)}/boot`;
+    const list = 'zstd --quiet --decompress --stdout "$1/initramfs8" | cpio --quiet --list';
+    const { stdout } = await promisify(execFile)('sh', ['-euc', list, 'sh', boot]);
+    const modules = new Set(stdout.split('\n').map((path) => basename(path, '.ko')));
+    const needed = {
+      pi3: ['dwc2', 'smsc95xx', 'lan78xx', 'smsc', 'microchip'],
+      pi4: ['genet', 'bcm7xxx', 'broadcom', 'mdio-bcm-unimac'],
+      pi5: ['macb'],
+      virtual: ['virtio_net', 'usbnet', 'cdc_ether', 'qemu_fw_cfg'],
+      root: ['nfs', 'nfsv3', 'sunrpc', 'overlay', 'loop', 'squashfs'],
+    };
+    for (const name of Object.values(needed).flat()) assert.ok(modules.has(name), name);
+    for (const path of globSync('**/*', { cwd: boot })) {
+      assert.ok(statSync(`${boot}/${path}`).size < 32 * 2 ** 20, path);
+    }
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { run } from '../../src/host/run.ts';
 import { filter } from '../../src/host/filter.ts';
+import { run } from '../../src/host/run.ts';
 import { buildImage } from '../../src/imaging/build.ts';
 import { sourceOpener } from '../../src/imaging/import/source.ts';
 import { api } from '../rack/api.ts';

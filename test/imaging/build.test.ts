@@ -99,12 +99,18 @@ describe('buildImage', { skip, concurrency: 2 }, () => {
       [generation.id],
     );
     await assert.rejects(made.build({ fromStep: 'leaf/nothing' }), /Its steps are ground\/import, /);
+    const before = process.umask(0o077);
+    t.after(() => process.umask(before));
     const elsewhere = {
       cacheFolder: join(made.top, 'cache2'),
       generationsFolder: join(made.top, 'generations2'),
     };
     const other = await buildImage({ ...made.order, ...elsewhere });
-    assert.equal(other.generation.root.sha256, generation.root.sha256, 'from another cache');
+    assert.equal(
+      other.generation.root.sha256,
+      generation.root.sha256,
+      'from another cache, by another umask',
+    );
   });
 
   it('gives a hook nothing of the host', async (t) => {
@@ -234,7 +240,8 @@ boot: {initramfs: false}
     const made = await shop(t, 'dd if=/dev/zero of=/etc/large bs=1M count=600');
     await mkdir(made.order.cacheFolder);
     await run('mount', ['-t', 'tmpfs', '-o', 'size=300M', 'tmpfs', made.order.cacheFolder]);
-    t.after(() => run('umount', [made.order.cacheFolder]));
+    await using mounted = new AsyncDisposableStack();
+    mounted.defer(async () => void (await run('umount', [made.order.cacheFolder])));
     await assert.rejects(made.build(), /at "run hooks\/20-b.sh": the disk is full\. Make room/);
     assert.deepEqual(await readdir(join(made.order.cacheFolder, 'work')), []);
     await made.write('leaf/hooks/20-b.sh', `${HOOK}:\n`);

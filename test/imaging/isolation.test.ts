@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { dependent } from '../../src/imaging/isolation.ts';
+import { emulatorOf } from '../../src/imaging/run-step.ts';
 
 /** Ids of the processes whose command line holds `word`. */
 async function processesWith(word: string): Promise<string[]> {
@@ -88,4 +89,18 @@ describe('isolated', { skip: process.geteuid?.() !== 0 && 'only root may make na
     const [code] = await once(orphan, 'close');
     assert.deepEqual([code, said], [1, '']);
   });
+});
+
+describe('emulatorOf', () => {
+  for (const [image, machine, emulator] of [
+    ['arm64', 'x64', 'aarch64'],
+    ['armhf', 'x64', 'arm'],
+    ['amd64', 'x64', ''],
+    ['arm64', 'arm64', ''],
+    // Where its cores run 32-bit programs enter.sh registers none.
+    ['armhf', 'arm64', 'arm'],
+    ['armhf', 'arm', ''],
+  ] as const)
+    it(`${image} on ${machine}: ${emulator || 'none'}`, () =>
+      assert.equal(emulatorOf(image, machine), emulator));
 });

@@ -50,6 +50,22 @@ it('asks Debian once for what the whole chain is made of, and onto the root for 
   assert.deepEqual(requests.find(([id]) => id === 'web/packages')?.[1].add, ['nginx']);
 });
 
+it('asks the mirror of the image whose step it is: a child with another one leaves its parent as it was', async (t) => {
+  const made = await workshop(t, 'below');
+  await made.write('below/image.yaml', 'base: {debian: trixie, arch: arm64}\npackages: [nano]\n');
+  await made.write(
+    'above/image.yaml',
+    'base: {from: below}\nmirror: http://mirror.example/debian\npackages: [tree]\n',
+  );
+  const steps = plan(await readRecipeChain(made.order.recipesFolder, 'above'));
+  const mirrors = steps.flatMap(({ id, packages }) => (packages ? [[id, packages.mirror] as const] : []));
+  assert.deepEqual(mirrors, [
+    ['below/bootstrap', undefined],
+    ['below/packages', undefined],
+    ['above/packages', 'http://mirror.example/debian'],
+  ]);
+});
+
 it('gives each step of a recipe what it says, and nothing more', { skip }, async (t) => {
   const made = await workshop(t, 'own');
   const sha256 = await made.addTarball('own');

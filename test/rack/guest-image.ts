@@ -8,8 +8,9 @@ import { type Generation, generationSchema, type StoredGeneration } from '../../
 /** What it prints, with its command line behind it, before it switches itself off. */
 export const STARTED = 'THE NODE STARTED: ';
 
-/** Runs in klibc's shell, which Debian's initramfs has. */
+/** Runs in the initramfs's own shell. */
 const INIT = `#!/bin/sh
+/bin/busybox --install -s /bin
 mkdir -p /proc
 mount -t proc proc /proc
 read -r line </proc/cmdline
@@ -22,7 +23,7 @@ poweroff -f
 const EMULATED = { amd64: ['no_timer_check'], arm64: [], armhf: [] } as const;
 
 /**
- * Seals a generation with the kernel, initramfs and loaders of another one, as Debian made them, that starts, prints its
+ * Seals a generation with the kernel, initramfs and loaders of another one, that starts, prints its
  * command line and switches itself off: a program laid over the initramfs takes the place of what would mount the root.
  * @param plainKernel with an unpacked kernel beside the compressed one, as `boot.loaders: [u-boot]` adds it.
  * @returns its id, to be published.

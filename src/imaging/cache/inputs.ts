@@ -29,7 +29,7 @@ export async function stageInputs(inputs: readonly StepInput[], folder: string):
   const staged: InputIdentity[] = [];
   for (const input of inputs) {
     const target = join(folder, input.path);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolders(folder, dirname(input.path));
     const { content } = input;
     if (content.kind === 'link') await symlink(content.target, target);
     else if (content.kind === 'text') await writeFile(target, content.text);
@@ -38,6 +38,15 @@ export async function stageInputs(inputs: readonly StepInput[], folder: string):
     staged.push(await identify(input, content.kind === 'file' ? target : undefined));
   }
   return sorted(staged);
+}
+
+/** Open to all, whatever umask we were started with: they become folders of the root. */
+async function makeFolders(top: string, path: string): Promise<void> {
+  let folder = top;
+  for (const part of path.split('/')) {
+    folder = join(folder, part);
+    if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, 0o755);
+  }
 }
 
 async function identify(input: StepInput, file: string | undefined): Promise<InputIdentity> {

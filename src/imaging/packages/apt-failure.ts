@@ -6,7 +6,7 @@ const KNOWN: readonly {
   readonly remedy: string;
 }[] = [
   {
-    seen: /No space left on device|not enough free space/,
+    seen: /No space left on device|enough free space/,
     problem: () => 'the disk is full',
     remedy: 'Make room, or let paths.cache name another disk',
   },
@@ -60,6 +60,7 @@ export function describeAptFailure(doing: string, lines: readonly string[], caus
     if (match) return new Refusal(`${doing}: ${problem(match)}`, remedy, { cause });
   }
   const errors = lines.filter((line) => line.startsWith('E: '));
-  const said = (errors.length > 0 ? errors : lines).slice(-4).join(' | ') || 'apt said nothing';
+  const said =
+    (errors.length > 0 ? errors : lines).slice(-4).join(' | ').replace(/\.$/, '') || 'apt said nothing';
   return new Refusal(`${doing}: ${said}`, 'Mend what apt complains of', { cause });
 }

@@ -22,6 +22,8 @@ export async function settlePackages(request: PackageRequest, context: PackageCo
 
   const wanted = [
     ...(isBase(request) ? MINBASE : []),
+    // Otherwise Debian 12 takes Perl in, to merge folders that are merged from the start.
+    ...(isBase(request) && request.suite === 'bookworm' ? ['usr-is-merged'] : []),
     ...request.add,
     ...request.local,
     ...request.remove.map((name) => `${name}-`),

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { Refusal } from '../../model/command.ts';
 import type { PackageRequest } from '../step.ts';
 import type { AptPlaces } from './apt-conf.ts';
-import { parseDeb822, parseOneLine } from './apt-sources.ts';
+import { type DebianMirrors, parseDeb822, parseOneLine } from './apt-sources.ts';
 import type { PackageContext } from './context.ts';
 import { readMirrors } from './mirror.ts';
 
@@ -53,8 +53,7 @@ async function debianSources(
   context: PackageContext,
   folder: string,
 ): Promise<Sources> {
-  const own = request.mirror?.replace(/\/+$/, '');
-  const { main, security } = own ? { main: own, security: undefined } : await readMirrors(context.aptFolder);
+  const { main, security, alsoSecurity } = await mirrorsOf(request, context);
   const entry = (uri: string, name: string) =>
     `deb [signed-by=${context.keyring ?? KEYRING}] ${uri} ${name} ${(request.components ?? ['main']).join(' ')}\n`;
   const stable = !ROLLING.includes(suite);
@@ -67,10 +66,25 @@ async function debianSources(
   await writeFile(sourceList, text);
   return {
     places: { sourceList },
-    archives: [main, ...(security ? [security] : [])],
+    archives: [main, ...[security ?? alsoSecurity].filter((uri) => uri !== undefined)],
     identity: text,
-    mayBeOld: own !== undefined,
+    mayBeOld: request.mirror !== undefined,
   };
+}
+
+/**
+ * The recipe's mirror or the host's. Where the recipe names only the main archive, a snapshot of the security archive of
+ * that time lies beside it; of any other mirror it may, for a file that a lock wants.
+ */
+async function mirrorsOf(
+  request: PackageRequest,
+  context: PackageContext,
+): Promise<DebianMirrors & { readonly alsoSecurity?: string | undefined }> {
+  if (request.mirror === undefined) return readMirrors(context.aptFolder);
+  const main = request.mirror.replace(/\/+$/, '');
+  const [, before, time] = /^(.*\/debian)(\/\d{8}T\d{6}Z)?$/.exec(main) ?? [];
+  const beside = before && `${before}-security${time ?? ''}`;
+  return { main, security: time && beside, alsoSecurity: beside };
 }
 
 async function rootSources(root: string, folder: string): Promise<Sources> {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Mistake } from '../../model/yaml-file.ts';
 import type { Hook } from './chain.ts';
 import type { Tree } from './folder.ts';
@@ -42,6 +42,14 @@ export function checkSource(
     copied.has(path) ? `rootfs${path}` : rendered.has(path) ? `templates${path}` : undefined;
   const folders = new Set([...rootfs.folders, ...templates.folders].map((path) => `/${path}`));
 
+  // Input files are laid out as they are named here: below a link that would be wherever the link leads to.
+  const aboveOf = (path: string): string | undefined => {
+    for (let above = dirname(path); above !== '/'; above = dirname(above)) {
+      const bringer = bringerOf(above);
+      if (bringer) return bringer;
+    }
+    return undefined;
+  };
   const seen = new Set<string>();
   for (const [index, { path: written, content }] of text.files.entries()) {
     const path = written.replace(/\/$/, '');
@@ -50,7 +58,9 @@ export function checkSource(
     if (seen.has(path)) wrong(place, `${path} is named twice; put it all in one`);
     seen.add(path);
     const bringer = bringerOf(path);
-    if (content !== undefined && isFolder) wrong(place, 'a folder has no content');
+    const above = aboveOf(path);
+    if (above) wrong(place, `${above} is no folder; name the place it leads to, or leave it out`);
+    else if (content !== undefined && isFolder) wrong(place, 'a folder has no content');
     else if (content !== undefined && bringer)
       wrong(place, `${bringer} brings this file too; leave one of the two`);
     else if (written.endsWith('/') && bringer)
@@ -65,9 +75,15 @@ export function checkSource(
 
   const made = (path: readonly PropertyKey[], file: string) => {
     const bringer = bringerOf(file) ?? (seen.has(file) ? '"files"' : undefined);
+    const above = aboveOf(file);
     if (bringer) wrong(path, `${bringer} brings ${file} too; leave one of the two`);
+    else if (above) wrong(path, `${above} is no folder, and ${file} is to be in it; leave it out`);
   };
   for (const name of Object.keys(text.tmpfiles)) made(['tmpfiles', name], `/etc/tmpfiles.d/${name}.conf`);
+  if (Object.keys(text.sysctl).length > 0) made(['sysctl'], `/etc/sysctl.d/90-${basename(folder)}.conf`);
+  for (const [index, { name, keys }] of text.users.entries()) {
+    if (keys.length > 0) made(['users', index, 'keys'], `/etc/ssh/authorized_keys.d/${name}`);
+  }
   for (const name of Object.keys(text.units.targets)) {
     made(['units', 'targets', name], `/etc/systemd/system/${name}.target`);
   }

@@ -122,8 +122,7 @@ ln -s /run/netboot/hosts "$(place etc/hosts)"
 ln -s /run/netboot/resolv.conf "$(place etc/resolv.conf)"
 
 # --- The network: the root hangs on it. systemd-networkd renews the address, and nobody else touches the wired interfaces.
-tar -C "$INPUT/rootfs" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" --create . |
-  tar -C "$ROOT" --extract --no-overwrite-dir --keep-directory-symlink --same-permissions
+lay_over_root rootfs
 if [ -d "$ROOT/etc/NetworkManager" ]; then
   printf '[main]\ndns=none\nrc-manager=unmanaged\n\n[keyfile]\nunmanaged-devices=type:ethernet\n' \
     >"$(place etc/NetworkManager/conf.d/90-netboot.conf)"

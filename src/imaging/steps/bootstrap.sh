@@ -10,8 +10,17 @@ done | sort --numeric-sort | tail --lines=1 | tr --delete ' ' >epoch
 SOURCE_DATE_EPOCH=$(cat epoch)
 export SOURCE_DATE_EPOCH
 
-mkdir -p "$ROOT/usr/bin" "$ROOT/usr/sbin" "$ROOT/usr/lib" "$ROOT/etc/dpkg/dpkg.cfg.d" "$ROOT/var/lib/dpkg/info"
-for folder in bin sbin lib; do ln -s "usr/$folder" "$ROOT/$folder"; done
+# As all later steps have it: nothing that dpkg asks to be flushed is, before the whole layer is.
+mkdir -p empty overlay
+LIBMOUNT_FORCE_MOUNT2=always mount -t overlay overlay "$ROOT" -o "lowerdir=empty,upperdir=$ROOT,workdir=overlay,volatile"
+
+mkdir -p "$ROOT/etc/dpkg/dpkg.cfg.d" "$ROOT/var/lib/dpkg/info"
+folders='bin sbin lib'
+[ "$ARCH" != amd64 ] || folders="$folders lib64"
+for folder in $folders; do
+  mkdir -p "$ROOT/usr/$folder"
+  ln -s "usr/$folder" "$ROOT/$folder"
+done
 : >"$ROOT/var/lib/dpkg/status"
 # No documentation on a node: never unpacked, by any later step either.
 set -- doc man info locale

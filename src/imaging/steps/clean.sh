@@ -13,6 +13,11 @@ rm -f usr/sbin/policy-rc.d etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/9
 . "$LIB/modules.sh"
 index_modules
 
+# What a kernel that is started without an initramfs looks for before anything is mounted.
+mkdir -p dev
+[ -e dev/console ] || mknod -m 600 dev/console c 5 1
+[ -e dev/null ] || mknod -m 666 dev/null c 1 3
+
 # Secrets and identities: each node has its own.
 rm -f etc/ssh/ssh_host_* var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/dbus/machine-id
 [ ! -e etc/machine-id ] || : >etc/machine-id

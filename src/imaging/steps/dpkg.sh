@@ -8,28 +8,41 @@
 DIVERTED='/usr/sbin/update-initramfs /usr/sbin/depmod /usr/bin/systemd-hwdb'
 prepare_to_install() {
   keep_services_down
-  mkdir -p "$ROOT/etc/ssh"
-  for kind in rsa ecdsa ed25519; do
-    [ -e "$ROOT/etc/ssh/ssh_host_${kind}_key" ] || : >"$ROOT/etc/ssh/ssh_host_${kind}_key"
-  done
+  [ -L "$ROOT/etc/ssh" ] || {
+    mkdir -p "$ROOT/etc/ssh"
+    for kind in rsa ecdsa ed25519; do
+      key=$ROOT/etc/ssh/ssh_host_${kind}_key
+      [ -e "$key" ] || [ -L "$key" ] || : >"$key"
+    done
+  }
   for program in $DIVERTED; do
-    dpkg-divert --quiet --root "$ROOT" --local --rename --divert "$program.diverted" --add "$program"
-    ln -s /usr/bin/true "$ROOT$program"
+    divert --rename --divert "$program.diverted" --add "$program"
+    # Before Debian 13 packages have them in /sbin and /bin, the same place by a link.
+    [ ! -L "$ROOT/sbin" ] || divert --no-rename --divert "${program#/usr}.diverted" --add "${program#/usr}"
+    [ ! -d "$ROOT${program%/*}" ] || ln -s /usr/bin/true "$ROOT$program"
   done
-  [ ! -e "$ROOT/etc/machine-id" ] || cp -p "$ROOT/etc/machine-id" machine-id
+  [ ! -f "$ROOT/etc/machine-id" ] || [ -L "$ROOT/etc/machine-id" ] || cp -p "$ROOT/etc/machine-id" machine-id
 }
+
+divert() { dpkg-divert --quiet --root "$ROOT" --local "$@"; }
 
 # The root as packages left it: nothing of the above, nothing that is of this one build.
 finish_installing() {
   for program in $DIVERTED; do
-    rm -f "$ROOT$program"
-    dpkg-divert --quiet --root "$ROOT" --local --rename --remove "$program"
+    [ ! -L "$ROOT$program" ] || rm -f "$ROOT$program"
+    [ ! -L "$ROOT/sbin" ] || divert --no-rename --remove "${program#/usr}"
+    divert --rename --remove "$program"
   done
-  index_modules
-  find "$ROOT/etc/ssh" -name 'ssh_host_*_key' -empty -delete
-  rmdir --ignore-fail-on-non-empty "$ROOT/etc/ssh"
+  [ ! -d "$ROOT/etc/ssh" ] || [ -L "$ROOT/etc/ssh" ] || {
+    find "$ROOT/etc/ssh" -name 'ssh_host_*_key' -empty -delete
+    rmdir --ignore-fail-on-non-empty "$ROOT/etc/ssh"
+  }
   # systemd's package gives every installation an identity.
-  if [ -e machine-id ]; then cp -p machine-id "$ROOT/etc/machine-id"; else : >"$ROOT/etc/machine-id"; fi
+  if [ -e machine-id ]; then
+    cp -p machine-id "$ROOT/etc/machine-id"
+  elif [ ! -L "$ROOT/etc/machine-id" ]; then
+    : >"$ROOT/etc/machine-id"
+  fi
   rm -f "$ROOT"/var/lib/dpkg/*-old "$ROOT"/var/cache/debconf/*-old "$ROOT/var/cache/ldconfig/aux-cache"
   rm -f "$ROOT"/etc/passwd- "$ROOT"/etc/group- "$ROOT"/etc/shadow- "$ROOT"/etc/gshadow- "$ROOT"/etc/sub?id-
   rm -f "$ROOT/var/log/dpkg.log" "$ROOT/var/log/alternatives.log"
@@ -50,8 +63,11 @@ unpack() {
       case $option in path-include=* | path-exclude=* | force-*) set -- "--$option" "$@" ;; esac
     done <"$file"
   done
-  without_file_capabilities dpkg --root="$ROOT" --force-unsafe-io --force-depends --force-architecture --force-confold "$@" >unpack.log 2>&1 ||
-    { cat unpack.log; return 1; }
+  without_file_capabilities dpkg --root="$ROOT" --force-unsafe-io --force-depends --force-architecture --force-confold \
+    "$@" >unpack.log 2>&1 || {
+    tail --lines=30 unpack.log
+    return 1
+  }
 }
 
 # The maintainer scripts. Perl starts in 20 ms, and in 2 s under emulation, and most scripts start it several times
@@ -59,10 +75,10 @@ unpack() {
 # only the root's has, or qemu-user crashes (7.2, Debian 12, does now and then), dpkg goes on where it was, without.
 configure() {
   lend_perl
-  run_configure || {
+  run_configure --pending || {
     take_perl_back
     echo 'configuring failed, once more'
-    run_configure || {
+    run_configure --pending || {
       tell_why
       return 1
     }
@@ -77,19 +93,25 @@ configure() {
 
 run_configure() {
   rm -f failed
-  { without_file_capabilities chroot "$ROOT" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-    DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true SYSTEMD_OFFLINE=1 PERL_HASH_SEED=0 \
-    ${SOURCE_DATE_EPOCH:+SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH"} dpkg --force-confold --configure "${@:---pending}" 2>&1 || : >failed; } | tee configure.log
+  { without_file_capabilities chroot "$ROOT" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true SYSTEMD_OFFLINE=1 PERL_HASH_SEED=0 \
+    ${SOURCE_DATE_EPOCH:+SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH"} dpkg --force-confold --configure "$@" 2>&1 ||
+    : >failed; } | tee configure.log
   [ ! -e failed ]
 }
 
-# dpkg goes on with other packages after one that failed: what that one said comes last, where people look.
+# dpkg goes on with other packages after one that failed: what that one said last comes at the very end, where people look.
+# Those that only wait for it are not named.
 tell_why() {
   awk '
-    /^(Setting up|Processing triggers for) / { count = 0 }
-    /^dpkg: error processing package / { print "the package " $5 " cannot be configured:"; from = count > 8 ? count - 8 : 0
-      for (i = from; i < count; i++) print "  " said[i] }
-    { said[count++] = $0 }
+    /^(Setting up|Processing triggers for) / { count = 0; next }
+    /^dpkg: error processing package / { package = $5; next }
+    package != "" && !/dependency problems/ {
+      print "the package " package " cannot be configured, its script said last:"
+      for (line = count > 3 ? count - 3 : 0; line < count; line++) print "  " said[line]
+      print " " $0
+    }
+    { package = ""; said[count++] = $0 }
   ' configure.log
 }
 

@@ -33,10 +33,11 @@ esac || {
 }
 
 # Relative paths by way of short links: all options of a mount have to fit one page. By mount(2), as a parameter of the
-# newer calls ends at 256 bytes.
+# newer calls ends at 256 bytes. Volatile: nothing that a program asks to be flushed is (dpkg asks a thousand times); what a
+# step made is flushed when it is committed, and gone when it is not.
 if [ -n "${LOWER:-}" ]; then
   LIBMOUNT_FORCE_MOUNT2=always mount -t overlay overlay "$ROOT" -o \
-    "lowerdir=$LOWER,upperdir=$UPPER,workdir=$OVERLAY_WORK,redirect_dir=on,metacopy=off,index=off,xino=off"
+    "lowerdir=$LOWER,upperdir=$UPPER,workdir=$OVERLAY_WORK,redirect_dir=on,metacopy=off,index=off,xino=off,volatile"
 fi
 if [ -d "${INPUT:-}" ]; then
   mount --bind "$INPUT" "$INPUT"

@@ -3,6 +3,7 @@
 lay_over_root rootfs
 
 if [ -e "$INPUT/fstab" ]; then
+  stay_in_root /etc/fstab
   mkdir -p "$ROOT/etc"
   touch "$ROOT/etc/fstab"
   cat "$INPUT/fstab" >>"$ROOT/etc/fstab"

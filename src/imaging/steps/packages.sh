@@ -12,3 +12,5 @@ set -- "$DEBS"/*.deb
 if [ -e "$1" ]; then unpack "$@"; fi
 configure
 finish_installing
+# Here and not only in "clean", which runs again with every change.
+index_modules

@@ -5,9 +5,10 @@ control() { systemctl --root="$ROOT" --quiet --no-reload "$@"; }
 
 # shellcheck disable=SC2086 # lists of units
 {
+  # First, as some bring others along (Also=), which may be what is not wanted.
+  [ -z "$ENABLE" ] || control enable $ENABLE
   [ -z "$DISABLE" ] || control disable $DISABLE
   [ -z "$MASK" ] || control mask $MASK
-  [ -z "$ENABLE" ] || control enable $ENABLE
   [ -z "$DEFAULT" ] || control set-default "$DEFAULT"
 }
 [ ! -e "$INPUT/wants" ] || while read -r target unit; do

@@ -20,12 +20,18 @@ while read -r name uid groups shell home; do
   useradd --prefix "$ROOT" --user-group --no-create-home --password '*' --home-dir "$home" --shell "$shell" \
     -K UID_MIN=1000 -K UID_MAX=60000 -K GID_MIN=1000 -K GID_MAX=60000 "$@" "$name"
   stay_in_root "$home"
-  [ ! -e "$ROOT$home" ] || continue
   mkdir -p "$(dirname "$ROOT$home")"
-  mkdir -m 700 "$ROOT$home"
-  [ ! -d "$ROOT/etc/skel" ] || cp -R --no-preserve=ownership "$ROOT/etc/skel/." "$ROOT$home/"
+  # What rootfs/ brings of it stays as the recipe says.
+  [ -d "$ROOT$home" ] || mkdir "$ROOT$home"
   ids=$(awk -F: -v name="$name" '$1 == name { print $3 ":" $4 }' "$ROOT/etc/passwd")
-  chown -R --no-dereference "$ids" "$ROOT$home"
+  chown "$ids" "$ROOT$home"
+  chmod 700 "$ROOT$home"
+  if [ -d "$ROOT/etc/skel" ]; then
+    cp -R "$ROOT/etc/skel" skel
+    chown -R --no-dereference "$ids" skel
+    cp -R --no-clobber --preserve=mode,ownership skel/. "$ROOT$home/"
+    rm -r skel
+  fi
 done <"$INPUT/users"
 lay_over_root rootfs
 . "$LIB/owners.sh"

@@ -19,7 +19,11 @@ function start(made: Workshop) {
   });
   const ended = once(child, 'exit') as Promise<[number | null, string | null]>;
   let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => void (said += data));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data) => {
+      said += data;
+    });
+  }
   return { child, ended, said: () => said };
 }
 

@@ -8,7 +8,7 @@ import { run } from '../../../src/host/run.ts';
 import { adaptInputs } from '../../../src/imaging/import/inputs.ts';
 import { hashMemory } from '../../../src/imaging/import/remembered-hash.ts';
 import { openImage } from '../../../src/imaging/import/source.ts';
-import { bookworm, type CardFile, type CardPlan, makeCard, trixie } from './card.ts';
+import { bookworm, bullseye, type CardFile, type CardPlan, makeCard, trixie } from './card.ts';
 import { runStep } from './run-step.ts';
 
 const skip = process.geteuid?.() === 0 ? false : 'mounting needs root';
@@ -24,15 +24,24 @@ class Adapted {
 
   static async of(plan: CardPlan): Promise<Adapted> {
     const adapted = new Adapted(await mkdtemp('/var/tmp/netboot-adapt-'));
-    const { folder, said } = adapted;
+    try {
+      await adapted.#make(plan);
+      return adapted;
+    } catch (error) {
+      await rm(adapted.folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  async #make(plan: CardPlan): Promise<void> {
+    const { folder, said } = this;
+    const root = join(folder, 'root');
     const file = await makeCard(join(folder, 'card.img'), plan);
-    await mkdir(join(folder, 'root'));
+    await mkdir(root);
     const hashes = hashMemory(join(folder, 'hashes'));
     await using image = await openImage(file, undefined, { run, filter, hashes }, { workFolder: folder });
-    said.push(...(await runStep('import', join(folder, 'root'), image.environment)));
-    const epoch = { SOURCE_DATE_EPOCH: '1700000000' };
-    said.push(...(await runStep('adapt', join(folder, 'root'), epoch, adaptInputs())));
-    return adapted;
+    said.push(...(await runStep('import', root, image.environment)));
+    said.push(...(await runStep('adapt', root, { SOURCE_DATE_EPOCH: '1700000000' }, adaptInputs())));
   }
 
   path = (path: string) => join(this.folder, 'root', path);
@@ -101,6 +110,14 @@ function common(system: () => Adapted): void {
     assert.equal(one.ino, other.ino);
     assert.equal(one.mode & 0o7777, 0o4755);
     assert.deepEqual(system().list('dev'), []);
+  });
+
+  it('has no file capability left when it is cleaned, as NFS stores none: setuid root takes its place', async () => {
+    const capabilities = () => run('getcap', [system().path('usr/bin/ping')]);
+    assert.match(await capabilities(), /cap_net_raw/);
+    await runStep('clean', system().path('.'), { SOURCE_DATE_EPOCH: '1700000000' });
+    assert.equal(await capabilities(), '');
+    assert.equal(statSync(system().path('usr/bin/ping')).mode & 0o7777, 0o4755);
   });
 
   it("has one kernel and the boot partition's files where Debian's packages have theirs", () => {
@@ -174,6 +191,20 @@ describe("trixie's Raspberry Pi OS on a GPT card", { skip }, () => {
   });
 
   it('keeps its user as it was', () => assert.match(system.text('etc/passwd'), /^pi:x:1000:/m));
+});
+
+describe("Bullseye's 32-bit Raspberry Pi OS", { skip }, () => {
+  let system: Adapted;
+  before(async () => {
+    system = await Adapted.of(bullseye());
+  });
+  after(() => rm(system.folder, { recursive: true, force: true }));
+
+  it('boots the 64-bit kernel from its boot partition, which it had at /boot', () => {
+    assert.deepEqual(system.list('usr/lib/modules'), ['6.1.21-v8+']);
+    assert.deepEqual(system.list('boot'), ['firmware', 'vmlinuz-6.1.21-v8+']);
+    assert.doesNotMatch(system.text('etc/fstab'), /PARTUUID/);
+  });
 });
 
 describe('an image that cannot be adapted', { skip }, () => {

@@ -11,6 +11,8 @@ export interface CardFile {
   readonly hardLink?: string;
   readonly mode?: number;
   readonly owner?: number;
+  /** As setcap(8) writes it. */
+  readonly capability?: string;
 }
 
 export interface CardPlan {
@@ -33,7 +35,7 @@ const MIB = 2 ** 20;
 
 /** Writes a tree below `folder`. */
 export async function writeTree(folder: string, files: readonly CardFile[]): Promise<void> {
-  for (const { path, content = '', link: target, hardLink, mode, owner } of files) {
+  for (const { path, content = '', link: target, hardLink, mode, owner, capability } of files) {
     const full = join(folder, path);
     await mkdir(dirname(full), { recursive: true });
     if (!path.endsWith('/')) await rm(full, { force: true });
@@ -43,6 +45,7 @@ export async function writeTree(folder: string, files: readonly CardFile[]): Pro
     else await writeFile(full, content);
     if (owner !== undefined) await (target === undefined ? chown : lchown)(full, owner, owner);
     if (mode !== undefined) await chmod(full, mode);
+    if (capability !== undefined) run('setcap', capability, full);
   }
 }
 
@@ -145,6 +148,7 @@ function commonRoot(arch: string, release: string, partuuid: string): CardFile[]
     { path: 'var/swap', content: 'swap' },
     { path: 'usr/bin/one', content: 'twice', mode: 0o4755 },
     { path: 'usr/share/one', hardLink: 'usr/bin/one' },
+    { path: 'usr/bin/ping', content: 'ELF', mode: 0o755, capability: 'cap_net_raw=ep' },
     { path: 'dev/console', content: '' },
     ...units(
       'ssh.service',
@@ -255,6 +259,32 @@ export function trixie(table: 'dos' | 'gpt' = 'dos'): CardPlan {
       { path: 'etc/cloud/cloud.cfg', content: 'users: [default]\n' },
       { path: 'var/lib/cloud/instances/rpios-image/obj.pkl', content: 'x' },
       { path: 'var/lib/NetworkManager/', mode: 0o700 },
+    ],
+  };
+}
+
+/** As Raspberry Pi OS 11, 32 bit, does: the boot partition at /boot, nothing to make an initramfs of. */
+export function bullseye(): CardPlan {
+  const [v8, v7l] = ['6.1.21-v8+', '6.1.21-v7l+'];
+  const { root } = bookworm();
+  const own = root.filter(({ path }) => !/^(usr\/lib\/modules|boot|etc\/fstab|var\/lib\/dpkg)/.test(path));
+  return {
+    table: 'dos',
+    boot: bootFiles(
+      { 'kernel8.img': v8, 'kernel7l.img': v7l },
+      'console=serial0,115200 root=PARTUUID=5e3da3da-02 rootfstype=ext4 rootwait quiet init=/usr/lib/raspi-config/init_resize.sh',
+    ),
+    root: [
+      ...own,
+      modules(v8),
+      modules(v7l),
+      { path: 'boot/' },
+      {
+        path: 'etc/fstab',
+        content:
+          'proc /proc proc defaults 0 0\nPARTUUID=5e3da3da-01 /boot vfat defaults 0 2\nPARTUUID=5e3da3da-02 / ext4 defaults,noatime 0 1\n',
+      },
+      { path: 'var/lib/dpkg/status', content: STATUS('armhf') },
     ],
   };
 }

@@ -10,7 +10,7 @@ import { type Imported, type ImportOrder, importImage } from '../../../src/imagi
 import { plan } from '../../../src/imaging/plan.ts';
 import { baseOf, settingsOf } from '../../../src/imaging/recipe/chain.ts';
 import { readRecipeChain } from '../../../src/imaging/recipe/read.ts';
-import { bookworm, makeCard, sha256Of, trixie } from './card.ts';
+import { bookworm, bullseye, makeCard, sha256Of, trixie } from './card.ts';
 
 let folder: string;
 let recipesFolder: string;
@@ -115,6 +115,13 @@ describe('importing an image', () => {
     await using imported = await importIt({ file: bare });
     assert.match(imported.remarks.join(), /no busybox-static and no klibc-utils: the build gets that/);
     assert.match(readFileSync(imported.recipe, 'utf8'), /^packages: \[busybox-static, klibc-utils\]$/m);
+  });
+
+  it('knows a 32-bit system, and the 64-bit kernel it is to boot', async () => {
+    await using imported = await importIt({ file: await makeCard(join(folder, 'armhf.img'), bullseye()) });
+    const chain = await readRecipeChain(recipesFolder, imported.name);
+    assert.equal(chain.arch, 'armhf');
+    assert.equal(settingsOf(chain).boot.config.at(-1), 'arm_64bit=1');
   });
 
   it('leaves nothing unpacked behind', () =>

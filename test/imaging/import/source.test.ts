@@ -221,4 +221,17 @@ describe('a disk that is full', { skip: process.geteuid?.() === 0 ? false : 'mou
       /^Refusal: The disk of \S+ is full before \S+ is unpacked\. Make room there\nleft: \n$/,
     );
   });
+
+  it('is said so by the step that copies, too', async () => {
+    const root = join(folder, 'small-root');
+    await mkdir(root);
+    const script = `mount -t tmpfs -o size=64k full "$1" && "$2" "$3" "$4" "$1" 2>&1 || true`;
+    const child = join(import.meta.dirname, 'import-card.ts');
+    const argv = ['--mount', 'sh', '-euc', script, 'sh', root, process.execPath, child, raw];
+    assert.match(execFileSync('unshare', argv, { encoding: 'utf8' }), /No space left on device/);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.startsWith('small-root.step-')),
+      [],
+    );
+  });
 });

@@ -219,6 +219,28 @@ const cases: readonly { given: string; files: Files; expect: string; settings?: 
     expect: 'image.yaml:3: tmpfiles.a: rootfs/etc/tmpfiles.d/a.conf brings /etc/tmpfiles.d/a.conf too',
   },
   {
+    given: 'a content below what rootfs/ has as a link',
+    files: {
+      ...more('files: [{path: /var/www/index.html, content: x}]'),
+      'web/rootfs/var/www': { link: '/srv/www' },
+    },
+    expect: 'image.yaml:2: files.0.path: rootfs/var/www is no folder; name the place it leads to',
+  },
+  {
+    given: 'lines for a folder that rootfs/ has as a link',
+    files: {
+      ...more('tmpfiles: {a: [D /var/log/a]}'),
+      'web/rootfs/etc/tmpfiles.d': { link: '/srv' },
+    },
+    expect:
+      'image.yaml:2: tmpfiles.a: rootfs/etc/tmpfiles.d is no folder, and /etc/tmpfiles.d/a.conf is to be in it',
+  },
+  {
+    given: 'settings whose file rootfs/ brings',
+    files: { ...more('sysctl: {vm.swappiness: 0}'), 'web/rootfs/etc/sysctl.d/90-web.conf': 'x' },
+    expect: 'image.yaml:2: sysctl: rootfs/etc/sysctl.d/90-web.conf brings /etc/sysctl.d/90-web.conf too',
+  },
+  {
     given: 'a drop-in that "files" brings',
     files: more(
       'files: [{path: /etc/systemd/system/a.service.d/x.conf, content: x}]\nunits: {dropins: {a.service: {x: y}}}',
