@@ -16,6 +16,8 @@ for group in "$@"; do
     kernel-nfs) packages="$packages iproute2 util-linux nfs-kernel-server" ;;
     build)
       packages="$packages apt dpkg perl squashfs-tools debian-archive-keyring zstd util-linux kmod cpio e2fsprogs"
+      # Units, users and file capabilities of a root, natively.
+      packages="$packages systemd passwd libcap2-bin"
       # Importing disk images.
       packages="$packages fdisk e2fsprogs mtools xz-utils"
       # An arm64 machine runs the image's programs itself.

@@ -2,14 +2,8 @@ import { rootExportPath } from '../model/boot-view.ts';
 import type { Generation } from '../model/generation.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { NODE_WORDS } from '../model/node-words.ts';
 import { machineIdOf } from './machine-id.ts';
-
-/**
- * Words that say where the root is and who the node is: ours alone. An imported system's own command line names a
- * disk (`root=PARTUUID=…`, `init=…/init_resize.sh`, `resize`) that a diskless Pi would wait for without end.
- */
-const OURS =
-  /^(root|rootfstype|rootflags|nfsroot|init|ip|fsck\.repair|systemd\.(hostname|machine_id|unit))=|^(ro|rw|resize)$/;
 
 /**
  * A sealed root never changes, so attributes are kept and no open asks again (nfs(5)); klibc's nfsmount takes these
@@ -32,7 +26,7 @@ export function renderCmdlineTxt(
 ): string {
   const target = node.role === undefined ? undefined : generation.roles[node.role]?.target;
   const words = [
-    ...generation.boot.cmdline.flatMap((word) => word.split(/\s+/)).filter((word) => !OURS.test(word)),
+    ...generation.boot.cmdline.flatMap((word) => word.split(/\s+/)).filter((word) => !NODE_WORDS.test(word)),
     'root=/dev/nfs',
     `nfsroot=${network.address}:${rootExportPath(exportsFolder, generation.id)},vers=3,${SEALED}`,
     'ro',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { ToldEvent } from '../fleet/events.ts';
 import { callApi, followEvents } from './client.ts';
+import { printable } from './printable.ts';
 
 export function addEventsCommand(program: Command): void {
   program
@@ -19,7 +20,7 @@ export function addEventsCommand(program: Command): void {
 }
 
 export function formatEvent(event: ToldEvent): string {
-  return `${new Date(event.at).toISOString()}  ${wordsOf(event)}`;
+  return `${new Date(event.at).toISOString()}  ${printable(wordsOf(event))}`;
 }
 
 function wordsOf(event: ToldEvent): string {

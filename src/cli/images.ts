@@ -26,7 +26,7 @@ export function formatImages(images: readonly ImageStatus[]): string {
   const rows = images.flatMap((image) => [
     [
       image.image,
-      image.generation ?? 'not built',
+      image.generation ?? (image.others.length > 0 ? 'none published' : 'not built'),
       image.sealedAt,
       formatBytes(image.rootBytes),
       formatBytes(image.bootBytes),

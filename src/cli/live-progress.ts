@@ -8,6 +8,7 @@ import {
   type StepProgress,
 } from './build-progress.ts';
 import { ByteMeter } from './byte-meter.ts';
+import { printable } from './printable.ts';
 
 /** What Listr lets a running task write to. A row without a title is not shown. */
 interface Row {
@@ -15,9 +16,6 @@ interface Row {
   output?: string | undefined;
   skip(message: string): void;
 }
-
-/** ECMA-48 control sequences: ESC [ … a letter. */
-const CURSOR = new RegExp(`${String.fromCharCode(0x1b)}\\[[0-9;?]*[A-Za-z]`, 'g');
 
 interface ShownStep {
   readonly meter: ByteMeter;
@@ -99,10 +97,3 @@ function showOn(row: Row, { meter }: ShownStep, progress: StepProgress): void {
       row.title = `${describeStep(progress)}: ${describeEnd(progress, meter.sum)}`;
   }
 }
-
-/** What a program prints may move the cursor. */
-const printable = (text: string): string =>
-  text
-    .replaceAll(CURSOR, '')
-    .replaceAll(/\p{Cc}/gu, '')
-    .trim();

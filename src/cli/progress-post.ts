@@ -26,6 +26,8 @@ export class ProgressPost {
   readonly #now: () => number;
   #current: Pick<ProgressBody, 'step' | 'index' | 'of'> = { step: 'start', index: 1, of: 1 };
   #toldAt = Number.NEGATIVE_INFINITY;
+  /** One that only tells how far a step is has not been told yet: a slow service must not hold up the end. */
+  #isTelling = false;
   #failures = 0;
   #queue: Promise<void> = Promise.resolve();
 
@@ -40,14 +42,14 @@ export class ProgressPost {
     this.#current = { step: step.slice(0, 200), index: index + 1, of };
     switch (progress.kind) {
       case 'started':
-        this.#tell({ ...this.#current, state: 'started', text: progress.name });
+        void this.#tell({ ...this.#current, state: 'started', text: progress.name });
         break;
       case 'cached':
-        this.#tell({ ...this.#current, state: 'cached', bytes: progress.bytes });
+        void this.#tell({ ...this.#current, state: 'cached', bytes: progress.bytes });
         break;
       case 'finished': {
         const { seconds, bytes } = progress;
-        this.#tell({
+        void this.#tell({
           ...this.#current,
           state: 'finished',
           seconds,
@@ -65,7 +67,7 @@ export class ProgressPost {
 
   fail(error: unknown): void {
     const text = (error instanceof Error ? error.message : String(error)).slice(0, 4000);
-    this.#tell({ ...this.#current, state: 'failed', text });
+    void this.#tell({ ...this.#current, state: 'failed', text });
   }
 
   /** Resolves when all is told, or it takes too long. */
@@ -75,12 +77,15 @@ export class ProgressPost {
 
   #tellSometimes(part: Partial<ProgressBody>): void {
     const now = this.#now();
-    if (now - this.#toldAt < PACE_MS) return;
+    if (this.#isTelling || now - this.#toldAt < PACE_MS) return;
     this.#toldAt = now;
-    this.#tell({ ...this.#current, state: 'progress', ...part });
+    this.#isTelling = true;
+    void this.#tell({ ...this.#current, state: 'progress', ...part }).then(() => {
+      this.#isTelling = false;
+    });
   }
 
-  #tell(body: ProgressBody): void {
+  #tell(body: ProgressBody): Promise<void> {
     this.#queue = this.#queue.then(async () => {
       if (this.#failures >= MOST_FAILURES) return;
       try {
@@ -90,6 +95,7 @@ export class ProgressPost {
         this.#failures += 1;
       }
     });
+    return this.#queue;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { DeletedAnswer, RetentionAnswer, WithdrawnAnswer } from '../api/schemas.ts';
 import type { WithdrawRequest } from '../fleet/publishing.ts';
+import { Refusal } from '../model/command.ts';
 import { callApi } from './client.ts';
 import { loadConfig } from './config-file.ts';
 import { formatBytes, formatTable } from './table.ts';
@@ -22,7 +23,8 @@ How many are kept of each image is build.keep of the configuration.`,
     .action(
       async (generation: string | undefined, { dryRun, json }: { dryRun?: boolean; json?: boolean }) => {
         if (dryRun) {
-          const verdicts = await callApi<RetentionAnswer>(program, 'GET', '/v1/retention');
+          const all = await callApi<RetentionAnswer>(program, 'GET', '/v1/retention');
+          const verdicts = generation === undefined ? all : [whenNamed(all, generation)];
           console.log(json ? JSON.stringify(verdicts, null, 2) : formatRetention(verdicts));
           return;
         }
@@ -67,6 +69,13 @@ export async function pruneSuperseded(program: Command, image: string): Promise<
     console.error(`netboot: older generations stay: ${(error as Error).message}`);
     return [];
   }
+}
+
+/** Whoever names a generation has it deleted although it would be kept to fall back to. */
+function whenNamed(verdicts: RetentionAnswer, id: string): RetentionAnswer[number] {
+  const found = verdicts.find((verdict) => verdict.id === id);
+  if (!found) throw new Refusal(`There is no generation "${id}"`, 'See "netboot images".');
+  return { ...found, goes: found.users.length === 0 };
 }
 
 function formatRetention(verdicts: RetentionAnswer): string {

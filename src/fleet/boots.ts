@@ -108,9 +108,11 @@ export class Boots {
     return [...this.#records.values()];
   }
 
-  /** What machines boot now is theirs until they begin anew. */
+  /** What machines boot in this moment. */
   pinned(): StoredGeneration[] {
-    return [...new Set([...this.#sessions.values()].map(({ generation }) => generation))];
+    const at = this.#elapsed();
+    const sessions = [...this.#sessions.values()].filter(({ lastAt }) => at - lastAt <= SILENCE_MS);
+    return [...new Set(sessions.map(({ generation }) => generation))];
   }
 
   /** A program asked DHCP: a boot begins with the next file, unless it is a copy, or a later stage of the boot under way. */
@@ -119,8 +121,10 @@ export class Boots {
     const before = this.#stages.get(stage.serial);
     this.#stages.delete(stage.serial);
     this.#stages.set(stage.serial, { ...stage, at });
-    if (this.#stages.size > MOST_STRANGERS * 2)
-      this.#stages.delete(this.#stages.keys().next().value as Serial);
+    if (this.#stages.size > MOST_STRANGERS * 2) {
+      const stranger = [...this.#stages.keys()].find((serial) => !this.#ports.isNode(serial));
+      if (stranger !== undefined) this.#stages.delete(stranger);
+    }
     const session = this.#sessions.get(stage.serial);
     if (!session) return;
     const isCopy = before?.xid === stage.xid && before.order === stage.order && at - before.at < COPY_MS;

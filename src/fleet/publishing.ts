@@ -71,7 +71,7 @@ export class Publishing {
 
   /** @throws Refusal when the generation is not as it was sealed. */
   async checkWhole(generation: StoredGeneration): Promise<void> {
-    const { faults } = (await this.#ports.checkGeneration?.(generation, 'boot tree')) ?? { faults: [] };
+    const { faults } = await this.#check(generation, 'boot tree');
     if (faults.length === 0) return;
     const others = faults.length > 1 ? `, and ${faults.length - 1} more like that` : '';
     throw new Refusal(
@@ -164,24 +164,18 @@ export class Publishing {
 
   /** Looks whether what images stand for is still on the disk; somebody may have deleted it, or put it back. */
   async inspect(warnings: WarningSink): Promise<void> {
-    const { channels, checkGeneration, show, view } = this.#ports;
+    const { channels, show, view } = this.#ports;
     const found = new Map<string, string>();
     let hasChanged = channels.gone().size > 0;
     for (const generation of view().published.values()) {
-      const { isGone, faults } = (await checkGeneration?.(generation, 'sizes')) ?? {
-        isGone: false,
-        faults: [],
-      };
+      const { isGone, faults } = await this.#check(generation, 'sizes');
       hasChanged ||= isGone;
       if (isGone || faults.length === 0) continue;
       const text = `${generation.id}, which image ${generation.image} stands for, is damaged: ${faults.join(', ')}`;
       found.set(`GENERATION_DAMAGED ${generation.image}`, `${text}. ${remedyFor(generation.image)}`);
     }
     for (const [generation, names] of this.#superseded()) {
-      const { isGone, faults } = (await checkGeneration?.(generation, 'sizes')) ?? {
-        isGone: false,
-        faults: [],
-      };
+      const { isGone, faults } = await this.#check(generation, 'sizes');
       if (!isGone && faults.length === 0) continue;
       const text = `${generation.id}, which ${names.join(', ')} booted, is ${isGone ? 'gone from the disk' : 'damaged'}`;
       found.set(
@@ -201,6 +195,10 @@ export class Publishing {
     for (const id of this.#warned) if (!found.has(id)) warnings.clear(id);
     this.#warned.clear();
     for (const id of found.keys()) this.#warned.add(id);
+  }
+
+  async #check(...asked: Parameters<CheckGeneration>): Promise<GenerationCheck> {
+    return (await this.#ports.checkGeneration?.(...asked)) ?? { isGone: false, faults: [] };
   }
 
   /** What nodes booted and no image stands for any more, with their names. */

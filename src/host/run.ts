@@ -15,6 +15,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   nsenter: 'util-linux',
   unshare: 'util-linux',
+  systemctl: 'systemd',
   zstd: 'zstd',
   perl: 'perl-base',
   chattr: 'e2fsprogs',

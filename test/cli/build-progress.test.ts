@@ -124,9 +124,33 @@ describe('ProgressPost', () => {
       async () => void count++,
       () => clock,
     );
-    for (; clock < 5000; clock += 10) post.show({ kind: 'bytes', done: clock, total: 5000, ...place(1) });
+    for (; clock < 5000; clock += 10) {
+      post.show({ kind: 'bytes', done: clock, total: 5000, ...place(1) });
+      await new Promise(setImmediate);
+    }
     await post.end();
     assert.equal(count, 10);
+  });
+
+  it('heaps up nothing for a service that is slow', async () => {
+    const told: string[] = [];
+    const slow = Promise.withResolvers<void>();
+    let clock = 0;
+    const post = new ProgressPost(
+      async ({ state }) => {
+        told.push(state);
+        await slow.promise;
+      },
+      () => clock,
+    );
+    for (; clock < 60_000; clock += 1000) {
+      post.show({ kind: 'line', line: 'unpacking', ...place(1) });
+      await new Promise(setImmediate);
+    }
+    post.show({ kind: 'finished', seconds: 60, ...place(1) });
+    slow.resolve();
+    await post.end();
+    assert.deepEqual(told, ['progress', 'finished']);
   });
 
   it('gives up on a service that is away, and never fails the build', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { promisify } from 'node:util';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { addImageRoutes } from '../../src/api/image-routes.ts';
 import { installProblems } from '../../src/api/problems.ts';
+import { addPublishRoutes } from '../../src/api/publish-routes.ts';
 import { parseConfig } from '../../src/config.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
 import { resolveNetworks } from '../../src/fleet/networks.ts';
@@ -74,10 +76,12 @@ describe('the commands for sealed generations', () => {
     };
     const parsed = parseConfig(text, config);
     const fleet = await Fleet.open(ports, parsed, resolveNetworks(parsed.interfaces, PRESENT));
+    await fleet.publish('web', OLD);
     await fleet.publish('web', NEW);
     api = Fastify();
     installProblems(api);
     addImageRoutes(api, { fleet });
+    addPublishRoutes(api, fleet);
     await api.listen({ path: join(folder, 'api.sock') });
   });
 
@@ -107,6 +111,27 @@ describe('the commands for sealed generations', () => {
     assert.equal(files.changed.length, 1);
   });
 
+  it('prune-images --dry-run tells what becomes of the one that is named', async () => {
+    const all = await netboot('prune-images', '--dry-run');
+    assert.match(all.stdout, /web-000000000001 +web +stays +to fall back to\n.*web-000000000002 +web +stays/);
+    const { stdout } = await netboot('prune-images', OLD, '--dry-run');
+    assert.match(stdout, /web-000000000001 +web +goes/);
+    assert.doesNotMatch(stdout, /web-000000000002/);
+  });
+
+  it('is content when nobody reads all that it prints', async () => {
+    const child = spawn(NETBOOT, ['--config', config, 'show-image', 'web', '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    const [code] = await once(child, 'close');
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
   const wrong: ReadonlyArray<{ args: readonly string[]; code: number; says: RegExp }> = [
     {
       args: ['show-image', 'nobody'],
@@ -118,6 +143,7 @@ describe('the commands for sealed generations', () => {
       code: 1,
       says: /^netboot: web-000000000001 has no sbom\.cdx\.json/,
     },
+    { args: ['prune-images', 'web-9', '--dry-run'], code: 1, says: /There is no generation "web-9"/ },
     { args: ['diff-image', OLD], code: 2, says: /missing required argument 'to'/ },
     {
       args: ['build-image', 'web', '--dry-run', '--locked', '--update'],

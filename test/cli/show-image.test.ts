@@ -108,6 +108,15 @@ describe('images', () => {
         ],
       },
       { image: 'pc', roles: [], nodes: 0, sealed: [], others: [] },
+      {
+        image: 'new',
+        roles: [],
+        nodes: 0,
+        sealed: ['new-a'],
+        others: [
+          { id: 'new-a', sealedAt: '2026-11-19', rootBytes: 1, bootBytes: 2, kept: ['not published yet'] },
+        ],
+      },
     ]);
     const [, ...lines] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(lines, [
@@ -115,6 +124,8 @@ describe('images', () => {
       ['', 'web-a', '2026-11-20', '1 B', '2 B', 'kept: node pi-a may still run it, and 1 more'],
       ['', 'web-0', '2026-11-19', '1 B', '2 B', 'goes with prune-images'],
       ['pc', 'not built', '-', '-', '-', '-', '0', '-'],
+      ['new', 'none published', '-', '-', '-', '-', '0', '-'],
+      ['', 'new-a', '2026-11-19', '1 B', '2 B', 'kept: not published yet'],
     ]);
   });
 });

@@ -244,4 +244,23 @@ describe('a boot', () => {
     assert.equal(store.list('boot/').length, boots.all().length);
     assert.equal(boots.record(SERIAL)?.generation, A.id);
   });
+
+  it('stays one boot while invented machines flood DHCP', () => {
+    const { boots, ask, discover, publish } = world();
+    discover(FIRMWARE, 1);
+    assert.equal(ask('config.txt'), A);
+    for (let count = 0; count < 3000; count++)
+      boots.announce({ serial: parseSerial((0xa0000000 + count).toString(16)), order: FIRMWARE, xid: 1 });
+    publish(B);
+    discover(IPXE, 3);
+    assert.equal(ask('vmlinuz'), A);
+  });
+
+  it('holds its generation until nothing was asked for long', () => {
+    const { boots, ask, pass } = world();
+    ask('config.txt', sampleNode({ serial: 'a0000000' }));
+    assert.deepEqual(boots.pinned(), [A]);
+    pass(6 * MINUTE);
+    assert.deepEqual(boots.pinned(), []);
+  });
 });

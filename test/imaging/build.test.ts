@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { run } from '../../src/host/run.ts';
 import { buildImage, planBuild } from '../../src/imaging/build.ts';
@@ -234,6 +235,16 @@ boot: {initramfs: false}
       buildImage({ ...made.order, name: 'far' }),
       /\/etc\/leads-out is a link in the image/,
     );
+  });
+
+  it('appends lines to no fstab that is a link out of the root', async (t) => {
+    const outside = join(await mkdtemp(join(tmpdir(), 'netboot-outside-')), 'fstab');
+    t.after(() => rm(dirname(outside), { recursive: true }));
+    await writeFile(outside, 'of the host\n');
+    const made = await shop(t, `ln -sf ${outside} /etc/fstab`);
+    await made.write('far/image.yaml', 'base: {from: leaf}\nfstab: [tmpfs /root tmpfs defaults 0 0]\n');
+    await assert.rejects(buildImage({ ...made.order, name: 'far' }), /\/etc\/fstab is a link in the image/);
+    assert.equal(await readFile(outside, 'utf8'), 'of the host\n');
   });
 
   it('says that the disk is full, and leaves what was built', async (t) => {

@@ -43,18 +43,19 @@ export function checkSource(
   const folders = new Set([...rootfs.folders, ...templates.folders].map((path) => `/${path}`));
 
   // Input files are laid out as they are named here: below a link that would be wherever the link leads to.
+  const written = new Set(text.files.filter(({ content }) => content !== undefined).map(({ path }) => path));
   const aboveOf = (path: string): string | undefined => {
     for (let above = dirname(path); above !== '/'; above = dirname(above)) {
-      const bringer = bringerOf(above);
+      const bringer = bringerOf(above) ?? (written.has(above) ? above : undefined);
       if (bringer) return bringer;
     }
     return undefined;
   };
   const seen = new Set<string>();
-  for (const [index, { path: written, content }] of text.files.entries()) {
-    const path = written.replace(/\/$/, '');
+  for (const [index, { path: asked, content }] of text.files.entries()) {
+    const path = asked.replace(/\/$/, '');
     const place = ['files', index, 'path'];
-    const isFolder = written.endsWith('/') || folders.has(path);
+    const isFolder = asked.endsWith('/') || folders.has(path);
     if (seen.has(path)) wrong(place, `${path} is named twice; put it all in one`);
     seen.add(path);
     const bringer = bringerOf(path);
@@ -63,7 +64,7 @@ export function checkSource(
     else if (content !== undefined && isFolder) wrong(place, 'a folder has no content');
     else if (content !== undefined && bringer)
       wrong(place, `${bringer} brings this file too; leave one of the two`);
-    else if (written.endsWith('/') && bringer)
+    else if (asked.endsWith('/') && bringer)
       wrong(place, `${bringer} is no folder; write it without the slash`);
     else if (content === undefined && !bringer && !isFolder) {
       wrong(

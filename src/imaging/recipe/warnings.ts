@@ -1,3 +1,4 @@
+import { NODE_WORDS } from '../../model/node-words.ts';
 import type { ImageSource } from './chain.ts';
 
 /** Something that is allowed and probably not meant. */
@@ -71,8 +72,6 @@ function warnOfUnits(images: readonly ImageSource[]): Warning[] {
   ];
 }
 
-const NODE_WORDS =
-  /^(root|rootfstype|rootflags|nfsroot|init|ip|fsck\.repair|systemd\.(hostname|machine_id|unit))=|^(ro|rw|resize)$/;
 const NODE_LINES = /^\s*(kernel=|initramfs\s|bootloader_update=|boot_ramdisk=)/;
 
 function warnOfBoot({ recipe: { boot } }: ImageSource): Warning[] {

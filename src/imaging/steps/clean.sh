@@ -33,6 +33,10 @@ done
 
 # NFS stores no file capabilities: a program that has one on the server has none on the node. Where root's right to start it
 # is not enough, it becomes setuid root, as Debian itself does where it cannot set them.
+command -v getcap >/dev/null || {
+  echo 'getcap is missing: install the package libcap2-bin' >&2
+  exit 1
+}
 getcap -r . 2>/dev/null | sed 's/^\.\///; s/ =\{0,1\} *\(cap_[^ ]*\)$/ \1/' | while read -r line; do
   path=${line% cap_*}
   setcap -r "$path" 2>/dev/null || true

@@ -227,6 +227,11 @@ const cases: readonly { given: string; files: Files; expect: string; settings?: 
     expect: 'image.yaml:2: files.0.path: rootfs/var/www is no folder; name the place it leads to',
   },
   {
+    given: 'a content below another content',
+    files: more('files: [{path: /etc/a, content: x}, {path: /etc/a/b, content: x}]'),
+    expect: 'image.yaml:2: files.1.path: /etc/a is no folder; ',
+  },
+  {
     given: 'lines for a folder that rootfs/ has as a link',
     files: {
       ...more('tmpfiles: {a: [D /var/log/a]}'),
