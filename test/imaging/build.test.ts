@@ -247,6 +247,20 @@ boot: {initramfs: false}
     assert.equal(await readFile(outside, 'utf8'), 'of the host\n');
   });
 
+  it('cleans nothing of the host where links lead out of the root', async (t) => {
+    const outside = await mkdtemp(join(tmpdir(), 'netboot-outside-'));
+    t.after(() => rm(outside, { recursive: true }));
+    const made = await shop(
+      t,
+      `ln -sf ${outside}/id /etc/machine-id; ln -s ${outside} /etc/ssh; mkdir -p /var/cache; ln -s ${outside} /var/cache/debconf`,
+    );
+    const names = ['config.dat-old', 'id', 'ssh_host_rsa_key'];
+    for (const name of names) await writeFile(join(outside, name), 'of the host');
+    await made.build();
+    assert.deepEqual((await readdir(outside)).toSorted(), names);
+    assert.equal(await readFile(join(outside, 'id'), 'utf8'), 'of the host');
+  });
+
   it('says that the disk is full, and leaves what was built', async (t) => {
     const made = await shop(t, 'dd if=/dev/zero of=/etc/large bs=1M count=600');
     await mkdir(made.order.cacheFolder);

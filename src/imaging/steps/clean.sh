@@ -2,13 +2,20 @@
 # from every build of the same packages and recipe.
 cd "$ROOT"
 
+# A folder may be a link, and as seen from here lead to one of the host's: what is there is not ours, and in no image.
+remove() {
+  for file; do
+    if stay_in_root "/$(dirname "$file")" 2>/dev/null; then rm -rf "$file"; fi
+  done
+}
+
 # Put there by the build itself.
 for program in update-initramfs depmod; do
   [ -e "usr/sbin/$program.distrib" ] || continue
   rm -f "usr/sbin/$program"
   dpkg-divert --root "$ROOT" --local --rename --remove "/usr/sbin/$program"
 done
-rm -f usr/sbin/policy-rc.d etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
+remove usr/sbin/policy-rc.d etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
 
 . "$LIB/modules.sh"
 index_modules
@@ -19,14 +26,17 @@ mkdir -p dev
 [ -e dev/null ] || mknod -m 666 dev/null c 1 3
 
 # Secrets and identities: each node has its own.
-rm -f etc/ssh/ssh_host_* var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/dbus/machine-id
-[ ! -e etc/machine-id ] || : >etc/machine-id
+remove etc/ssh/ssh_host_* var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/dbus/machine-id
+if [ -e etc/machine-id ] || [ -L etc/machine-id ]; then
+  rm etc/machine-id
+  (umask 0222 && : >etc/machine-id)
+fi
 
 # Logs, caches, package lists, backups, locks.
 find var/log -xdev -type f -delete
-rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb var/cache/ldconfig/aux-cache
-rm -f var/cache/debconf/*-old var/lib/dpkg/*-old var/lib/dpkg/lock* etc/.pwd.lock root/.bash_history
-rm -f etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
+remove var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb var/cache/ldconfig/aux-cache
+remove var/cache/debconf/*-old var/lib/dpkg/*-old var/lib/dpkg/lock* etc/.pwd.lock root/.bash_history
+remove etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
 for folder in run tmp var/tmp; do
   [ ! -d "$folder" ] || [ -L "$folder" ] || find "$folder" -mindepth 1 -xdev -delete
 done
