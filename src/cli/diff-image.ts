@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { GenerationAnswer } from '../api/image-routes.ts';
-import type { Changes, Comparable, FileChange, GenerationDiff } from '../imaging/diff.ts';
-import type { ListedFile } from '../imaging/listing.ts';
+import type { Changes, Comparable, FileChange, GenerationDiff } from '../imaging/generation/diff.ts';
+import type { ListedFile } from '../imaging/generation/listing.ts';
 import { callApi, fetchFile } from './client.ts';
 import { generationPath } from './show-image.ts';
 import { formatBytes } from './table.ts';
@@ -17,7 +17,7 @@ export function addDiffCommand(program: Command): void {
     .option('--all', `every line, and not only the first ${LINES} of a kind`)
     .option('--json', 'for scripts')
     .action(async (from: string, to: string, { all, json }: { all?: boolean; json?: boolean }) => {
-      const { diffGenerations } = await import('../imaging/diff.ts');
+      const { diffGenerations } = await import('../imaging/generation/diff.ts');
       const diff = diffGenerations(await comparable(program, from), await comparable(program, to));
       console.log(
         json ? JSON.stringify(diff, null, 2) : formatDiff(diff, all ? Number.POSITIVE_INFINITY : LINES),
@@ -28,7 +28,7 @@ export function addDiffCommand(program: Command): void {
 async function comparable(program: Command, reference: string): Promise<Comparable> {
   const { generation, has } = await callApi<GenerationAnswer>(program, 'GET', generationPath(reference));
   if (!has.includes('files')) return { generation };
-  const { unpackListing } = await import('../imaging/listing.ts');
+  const { unpackListing } = await import('../imaging/generation/listing.ts');
   // By its id: an image may be published anew between two calls.
   const packed = await fetchFile(program, `${generationPath(generation.id)}/files`);
   return { generation, files: unpackListing(packed) };

@@ -45,9 +45,11 @@ export async function pruneImages(
   which: WithdrawRequest,
 ): Promise<{ deleted: readonly string[]; bytes: string }> {
   const { paths } = await loadConfig(program);
-  const { checkDeletable, deleteGenerations } = await import('../imaging/delete.ts');
+  const { checkDeletable, deleteGenerations } = await import('../imaging/generation/delete.ts');
   const { run } = await import('../host/run.ts');
   await checkDeletable(paths.generations);
+  const { clearLeftovers } = await import('../imaging/build.ts');
+  await clearLeftovers({ cacheFolder: paths.cache, generationsFolder: paths.generations, run });
   const { withdrawn } = await callApi<WithdrawnAnswer>(program, 'POST', '/v1/prune', which);
   const ids = await deleteGenerations(
     run,

@@ -34,8 +34,8 @@ async function verified(program: Command, path: string, to: string | undefined):
   const query = to === undefined ? '' : `?to=${encodeURIComponent(to)}`;
   const { generation } = await callApi<RollbackTargetAnswer>(program, 'GET', `${path}${query}`);
   const { paths } = await loadConfig(program);
-  const { readGenerations } = await import('../imaging/generations.ts');
-  const { checkGeneration } = await import('../imaging/verify.ts');
+  const { readGenerations } = await import('../imaging/generation/generations.ts');
+  const { checkGeneration } = await import('../imaging/generation/verify.ts');
   const { generations } = await readGenerations(paths.generations);
   const found = generations.find(({ id }) => id === generation);
   if (!found) throw new Refusal(`${generation} is not in ${paths.generations}`, 'See "netboot images".');

@@ -2,22 +2,24 @@ import { join, resolve } from 'node:path';
 import { Refusal, type Run } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import { type Log, silentLog } from '../model/log.ts';
-import { type BuildOwner, takeBuildLock } from './build-lock.ts';
 import { collectGarbage } from './cache/gc.ts';
-import { readGenerations } from './generations.ts';
+import { readGenerations } from './generation/generations.ts';
+import { protect } from './generation/immutable.ts';
+import { sealBuild } from './generation/seal-build.ts';
+import { clearSealStages } from './generation/seal-stage.ts';
+import { clearScratch } from './import/scratch-folder.ts';
 import type { SourceOpener } from './import/source.ts';
-import { plan, printPlan, type StepState } from './plan.ts';
-import { checkFolders, checkPrograms } from './preflight.ts';
+import { plan, printPlan, type StepState } from './plan/plan.ts';
+import type { Lock, Step } from './plan/step.ts';
 import type { RecipeChain } from './recipe/chain.ts';
 import { readRecipeChain } from './recipe/read.ts';
-import { runPlan } from './run-plan.ts';
-import { stopped } from './run-step.ts';
-import { sealBuild } from './seal-build.ts';
-import { clearSealStages } from './seal-stage.ts';
-import type { Lock, Step } from './step.ts';
-import { survey } from './survey.ts';
-import { openTranscript } from './transcript.ts';
-import { clearWork, hasWork, takeWorkFolder } from './work-folder.ts';
+import { type BuildOwner, takeBuildLock } from './run/build-lock.ts';
+import { checkFolders, checkPrograms } from './run/preflight.ts';
+import { runPlan } from './run/run-plan.ts';
+import { stopped } from './run/run-step.ts';
+import { survey } from './run/survey.ts';
+import { openTranscript } from './run/transcript.ts';
+import { clearWork, hasWork, takeWorkFolder } from './run/work-folder.ts';
 
 /** Which step something is about: its id, its name for people, and its place among all. */
 export interface StepPlace {
@@ -118,6 +120,8 @@ export async function buildImage(order: BuildOrder): Promise<BuildResult> {
     const same = await sealed(generationsFolder, name, key);
     if (same) {
       await clearLeftovers({ cacheFolder: cache, generationsFolder, run });
+      // A kill may have come between its appearing and this.
+      await protect(run, same.folder);
       return { generation: same, outcome: 'unchanged' };
     }
   }
@@ -195,6 +199,7 @@ export async function clearLeftovers(
 ): Promise<void> {
   const cache = resolve(order.cacheFolder);
   await clearSealStages(resolve(order.generationsFolder));
+  await clearScratch(join(cache, 'imports'));
   if (!(await hasWork(cache))) return;
   const now = new Date();
   const busy = new AbortController();

@@ -4,8 +4,6 @@ import { promisify } from 'node:util';
 import type { Document, Store, Transaction, Write } from '../fleet/store.ts';
 import { RevisionConflict } from '../fleet/store.ts';
 import { Refusal } from '../model/command.ts';
-import { LogMover } from './log-mover.ts';
-import { lockState } from './state-lock.ts';
 import { Watchers } from './watchers.ts';
 
 interface Pending {
@@ -33,14 +31,12 @@ const flush = promisify(fdatasync);
  */
 const PAGE_BYTES = 1024;
 /**
- * In the log, before they are moved to the database file. Each page of the database is moved once, however often it was
- * written: a larger log costs the same, more rarely.
+ * In the log, before they are moved to the database file, which holds everybody up for tens of milliseconds, most of it for
+ * the flush. Each page of the database is moved once, however often it was written: a larger log costs the same, more rarely.
  */
-const LOG_PAGES = 24_000;
-/** For the log and what is written to it while it is being moved, by its pages. */
-const roomBytes = (logPages: number) => ((logPages * 4) / 3) * (PAGE_BYTES + 24);
-/** Of the database's pages, as far as they were used. With SQLite's 2 MB, those of 20,000 leases were read again and again. */
-const CACHE_KIB = 8_192;
+const CHECKPOINT_PAGES = 32_000;
+
+const LOG_ROOM_BYTES = CHECKPOINT_PAGES * (PAGE_BYTES + 24);
 
 const toDocument = (row: Row): Document => ({ ...row, value: JSON.parse(row.value) as unknown });
 
@@ -50,8 +46,7 @@ const toDocument = (row: Row): Document => ({ ...row, value: JSON.parse(row.valu
  *
  * WAL with synchronous=NORMAL leaves one thing out that FULL does: to flush the log after each commit. We do that
  * ourselves before a transaction resolves, by a descriptor of our own, in a thread of Node's pool: nobody who needs no
- * disk waits for it. (SQLite has no locks on the log, so closing this descriptor drops none.) The log is moved to the
- * database file by a thread as well.
+ * disk waits for it. (Locks are on the database file alone, so closing this descriptor drops none.)
  */
 export class SqliteStore implements Store {
   readonly #db: DatabaseSync;
@@ -63,33 +58,23 @@ export class SqliteStore implements Store {
   readonly #count: StatementSync;
   readonly #begin: StatementSync;
   readonly #end: StatementSync;
-  readonly #measure: StatementSync;
-  readonly #mover: LogMover;
-  /** And the lock that keeps others away. */
-  readonly #connection: Disposable;
   /** Of the write-ahead log. */
   readonly #log: number;
   #revision: number;
   #pending: Pending[] = [];
-  #isWriting = false;
+  #isFlushing = false;
   #isLogBroken = false;
   #isClosed = false;
 
-  /**
-   * @param logPages pages in the log from which on they are moved.
-   * @throws Refusal when the file cannot be used: unwritable, or another service holds it.
-   */
-  constructor(file: string, { logPages = LOG_PAGES } = {}) {
-    using opened = new DisposableStack();
+  /** @throws Refusal when the file cannot be used: unwritable, or another service holds it. */
+  constructor(file: string) {
     try {
+      this.#db = new DatabaseSync(file);
       // One writer, for the life of the process: a second service on the same state is refused, not interleaved.
-      opened.use(lockState(file));
-      this.#db = opened.adopt(new DatabaseSync(file), (db) => db.close());
       this.#db.exec(
-        `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`,
+        `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`,
       );
-      // Moving the log is the mover's.
-      this.#db.exec(`PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${CACHE_KIB}`);
+      this.#db.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       this.#db.exec(`
         CREATE TABLE IF NOT EXISTS document (key TEXT PRIMARY KEY, value TEXT NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -97,12 +82,10 @@ export class SqliteStore implements Store {
         UPDATE counter SET value = value; -- so that there is a log, and an unwritable disk is known now
       `);
       this.#log = openSync(`${file}-wal`, 'r+');
-      makeRoom(this.#log, roomBytes(logPages));
+      makeRoom(this.#log);
     } catch (error) {
       throw explain(file, error);
     }
-    this.#connection = opened.move();
-    this.#mover = new LogMover(file, logPages);
     this.#get = this.#db.prepare('SELECT key, value, revision FROM document WHERE key = ?');
     this.#list = this.#db.prepare(
       'SELECT key, value, revision FROM document WHERE key >= ? AND key < ? ORDER BY key',
@@ -111,7 +94,6 @@ export class SqliteStore implements Store {
     this.#delete = this.#db.prepare('DELETE FROM document WHERE key = ?');
     this.#begin = this.#db.prepare('BEGIN IMMEDIATE');
     this.#end = this.#db.prepare('COMMIT');
-    this.#measure = this.#db.prepare('PRAGMA wal_checkpoint(NOOP)');
     this.#count = this.#db.prepare("UPDATE counter SET value = ? WHERE name = 'revision'");
     const counter = this.#db.prepare("SELECT value FROM counter WHERE name = 'revision'").get();
     this.#revision = Number(counter?.value ?? 0);
@@ -134,7 +116,7 @@ export class SqliteStore implements Store {
   transact(transaction: Transaction): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ transaction, resolve, reject });
-      if (this.#pending.length === 1 && !this.#isWriting) setImmediate(() => void this.#commitPending());
+      if (this.#pending.length === 1 && !this.#isFlushing) setImmediate(() => void this.#commitPending());
     });
   }
 
@@ -147,25 +129,16 @@ export class SqliteStore implements Store {
     if (this.#isClosed) return;
     const done = this.#commit(this.#pending.splice(0));
     this.#isClosed = true;
-    if (!this.#isLogBroken) fdatasyncSync(this.#log); // the mover may be at work: then the log stays, and is whole
-    this.#connection[Symbol.dispose](); // else the whole log goes to the database file, flushed
-    this.#mover.stop();
+    this.#db.close(); // moves the whole log to the database file, flushed
     this.#settle(done);
-    if (!this.#isWriting) closeSync(this.#log);
+    if (!this.#isFlushing) closeSync(this.#log);
   }
 
   async #commitPending(): Promise<void> {
-    if (this.#isWriting || this.#isClosed) return;
-    this.#isWriting = true;
-    while (this.#pending.length > 0 && !this.#isClosed) {
-      const done = this.#commit(this.#pending.splice(0));
-      if (done.length > 0) await this.#flush(done);
-    }
-    this.#isWriting = false;
-    if (this.#isClosed) closeSync(this.#log);
-  }
-
-  async #flush(done: readonly Done[]): Promise<void> {
+    if (this.#isFlushing || this.#isClosed || this.#pending.length === 0) return;
+    const done = this.#commit(this.#pending.splice(0));
+    if (done.length === 0) return;
+    this.#isFlushing = true;
     try {
       await flush(this.#log);
       this.#settle(done);
@@ -173,9 +146,9 @@ export class SqliteStore implements Store {
       this.#isLogBroken = true;
       for (const { pending } of done) pending.reject(explain('the state', error));
     }
-    if (this.#isLogBroken || this.#isClosed) return;
-    const { log } = this.#measure.get() as { log: number };
-    await this.#mover.afterWrite(log);
+    this.#isFlushing = false;
+    if (this.#isClosed) closeSync(this.#log);
+    else void this.#commitPending();
   }
 
   /** Writes the group in one commit, not yet flushed; gives those of it that were written. */
@@ -238,13 +211,13 @@ export class SqliteStore implements Store {
  * Gives the log its blocks on the disk before they are needed. To flush what overwrites a block is a third of the work of
  * flushing what lengthens a file, and waits for nobody else's files. SQLite knows zeros for the end of its log.
  */
-function makeRoom(log: number, room: number): void {
+function makeRoom(log: number): void {
   const { size } = fstatSync(log);
-  if (size >= room) return;
+  if (size >= LOG_ROOM_BYTES) return;
   const zeros = new Uint8Array(256 * 1024);
   try {
-    for (let at = size; at < room; ) {
-      const written = writeSync(log, zeros, 0, Math.min(zeros.length, room - at), at);
+    for (let at = size; at < LOG_ROOM_BYTES; ) {
+      const written = writeSync(log, zeros, 0, Math.min(zeros.length, LOG_ROOM_BYTES - at), at);
       if (written === 0) throw new Error('no room');
       at += written;
     }

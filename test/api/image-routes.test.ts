@@ -11,7 +11,7 @@ import type { ImageStatus } from '../../src/api/schemas.ts';
 import { parseConfig } from '../../src/config.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
 import { resolveNetworks } from '../../src/fleet/networks.ts';
-import { readGenerations } from '../../src/imaging/generations.ts';
+import { readGenerations } from '../../src/imaging/generation/generations.ts';
 import { silentLog } from '../../src/model/log.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import type { Serial } from '../../src/net/serial.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatDiff } from '../../src/cli/diff-image.ts';
-import type { GenerationDiff } from '../../src/imaging/diff.ts';
-import type { ListedFile } from '../../src/imaging/listing.ts';
+import type { GenerationDiff } from '../../src/imaging/generation/diff.ts';
+import type { ListedFile } from '../../src/imaging/generation/listing.ts';
 
 const NOTHING = { added: [], removed: [], changed: [] };
 const SAME: GenerationDiff = {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { run } from '../../src/host/run.ts';
 import { buildImage, planBuild } from '../../src/imaging/build.ts';
-import { readGenerations } from '../../src/imaging/generations.ts';
+import { readGenerations } from '../../src/imaging/generation/generations.ts';
 import { Refusal } from '../../src/model/command.ts';
 import { ranSteps, skip, workshop } from './workshop.ts';
 

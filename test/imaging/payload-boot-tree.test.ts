@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { firmwareBuilds } from '../../src/imaging/payload-reads.ts';
+import { firmwareBuilds } from '../../src/imaging/plan/payload-reads.ts';
 
 const STEPS = join(import.meta.dirname, '../../src/imaging/steps');
 const FIRMWARE = 'usr/lib/raspi-firmware';

@@ -156,7 +156,8 @@ export class Appliance {
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const service = this.#service;
     this.#service = undefined;
-    if (!service || service.exitCode !== null) return service?.exitCode ?? null;
+    if (!service || service.exitCode !== null || service.signalCode !== null)
+      return service?.exitCode ?? null;
     const ended = once(service, 'exit');
     service.kill(signal);
     await ended;

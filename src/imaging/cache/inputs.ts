@@ -4,7 +4,7 @@ import { chmod, copyFile, lstat, mkdir, symlink, writeFile } from 'node:fs/promi
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Refusal } from '../../model/command.ts';
-import type { StepInput } from '../step.ts';
+import type { StepInput } from '../plan/step.ts';
 
 /** All of an input that its step can see. */
 export interface InputIdentity {

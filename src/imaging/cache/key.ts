@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Arch, LockSection, Step } from '../plan/step.ts';
 import { canonical } from '../recipe/canonical.ts';
-import type { Arch, LockSection, Step } from '../step.ts';
 import type { InputIdentity } from './inputs.ts';
 
 /** Raised when the same definition comes to mean something else to the engine: nothing cached before counts any more. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { StepInput } from '../step.ts';
+import type { StepInput } from '../plan/step.ts';
 
 /** What every node has of its own and how it keeps its network is one set of files, in the recipe all images start from. */
 const BASE = join(import.meta.dirname, '../../../images/base/rootfs');

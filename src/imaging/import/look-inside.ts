@@ -1,5 +1,5 @@
 import { CommandError, Refusal, type Run } from '../../model/command.ts';
-import type { Arch } from '../step.ts';
+import type { Arch } from '../plan/step.ts';
 import type { OpenedImage } from './source.ts';
 
 /** What an image says of itself, read without mounting anything. */

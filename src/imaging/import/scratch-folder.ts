@@ -6,16 +6,21 @@ export interface ScratchFolder extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Takes one below `parent` and removes those of processes that are no more. Its name says whose it is. */
+/** Takes one below `parent`; its name says whose it is. */
 export async function takeScratchFolder(parent: string): Promise<ScratchFolder> {
   await mkdir(parent, { recursive: true });
-  for (const name of await readdir(parent)) {
-    const [pid = '', born] = name.split('.');
-    if (born !== (await startTime(pid))) await rm(join(parent, name), { recursive: true, force: true });
-  }
+  await clearScratch(parent);
   const path = join(parent, `${process.pid}.${await startTime(`${process.pid}`)}`);
   await mkdir(path);
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Removes those below `parent` that were left by processes that are no more. */
+export async function clearScratch(parent: string): Promise<void> {
+  for (const name of await readdir(parent).catch(() => [])) {
+    const [pid = '', born] = name.split('.');
+    if (born !== (await startTime(pid))) await rm(join(parent, name), { recursive: true, force: true });
+  }
 }
 
 /** When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); undefined when there is none. */

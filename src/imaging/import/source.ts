@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Filter, Refusal, type Run } from '../../model/command.ts';
-import type { StepSource } from '../step.ts';
+import type { StepSource } from '../plan/step.ts';
 import { type Compression, compressionOf, HEAD_BYTES } from './compression.ts';
 import { findPartitions } from './partitions.ts';
 import type { ImagePartitions } from './pick.ts';

@@ -1,4 +1,4 @@
-import type { Step } from '../step.ts';
+import type { Step } from '../plan/step.ts';
 import { adaptInputs } from './inputs.ts';
 
 /** The first steps of an image whose base is a disk image: copy it, then undo what belongs to a card. */

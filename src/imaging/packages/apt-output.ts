@@ -1,4 +1,4 @@
-import type { LockedPackage } from '../step.ts';
+import type { LockedPackage } from '../plan/step.ts';
 
 /** What `apt-get --simulate` says it would do. */
 export interface Simulation {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { CommandError } from '../../model/command.ts';
-import type { PackageRequest } from '../step.ts';
+import type { PackageRequest } from '../plan/step.ts';
 import { renderAptConf } from './apt-conf.ts';
 import { describeAptFailure } from './apt-failure.ts';
 import type { PackageContext } from './context.ts';

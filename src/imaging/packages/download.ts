@@ -1,7 +1,7 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CommandError, Refusal } from '../../model/command.ts';
-import type { LockedPackage, PackageRequest } from '../step.ts';
+import type { LockedPackage, PackageRequest } from '../plan/step.ts';
 import { type Apt, openApt } from './apt.ts';
 import { describeAptFailure } from './apt-failure.ts';
 import type { PackageContext } from './context.ts';

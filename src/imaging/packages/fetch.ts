@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { LockedPackage, LockSection, PackageRequest } from '../step.ts';
+import type { LockedPackage, LockSection, PackageRequest } from '../plan/step.ts';
 import { describeAptFailure } from './apt-failure.ts';
 import type { PackageContext } from './context.ts';
 import { download } from './download.ts';

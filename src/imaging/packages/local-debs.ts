@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CommandError, Refusal, type Run } from '../../model/command.ts';
-import type { LockedPackage } from '../step.ts';
+import type { LockedPackage } from '../plan/step.ts';
 import { lockedPackage, parseStanzas } from './apt-output.ts';
 
 /** A .deb file beside a recipe, as a locked package. @throws Refusal when it is none. */

@@ -1,5 +1,5 @@
 import { Refusal } from '../../model/command.ts';
-import type { Lock, LockedPackage, LockSection } from '../step.ts';
+import type { Lock, LockedPackage, LockSection } from '../plan/step.ts';
 
 const HEADER = 'netboot-lock 1';
 const FETCH_ONLY = 'fetch-only';

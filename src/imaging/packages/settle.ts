@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Refusal } from '../../model/command.ts';
-import type { LockedPackage, LockSection, PackageRequest } from '../step.ts';
+import type { LockedPackage, LockSection, PackageRequest } from '../plan/step.ts';
 import { type Apt, openApt } from './apt.ts';
 import { lockedPackage, parseSimulation, parseStanzas } from './apt-output.ts';
 import type { PackageContext } from './context.ts';

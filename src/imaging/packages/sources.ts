@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Refusal } from '../../model/command.ts';
-import type { PackageRequest } from '../step.ts';
+import type { PackageRequest } from '../plan/step.ts';
 import type { AptPlaces } from './apt-conf.ts';
 import { type DebianMirrors, parseDeb822, parseOneLine } from './apt-sources.ts';
 import type { PackageContext } from './context.ts';

@@ -1,5 +1,5 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
-import type { LockedPackage } from '../step.ts';
+import type { LockedPackage } from '../plan/step.ts';
 import { sha256OfFile } from './local-debs.ts';
 
 /** Moves a complete file to its place, written through; an incomplete one is gone. */

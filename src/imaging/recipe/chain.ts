@@ -1,5 +1,5 @@
 import { LOADERS } from '../../model/loader.ts';
-import type { Arch, StepInput } from '../step.ts';
+import type { Arch, StepInput } from '../plan/step.ts';
 import { mergeConfigLines } from './config-lines.ts';
 import type { RecipeText } from './schema.ts';
 import type { VariableValue } from './variables.ts';

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Mistake } from '../../model/yaml-file.ts';
-import type { StepInput } from '../step.ts';
+import type { StepInput } from '../plan/step.ts';
 
 /** What `rootfs/` or `templates/` holds, before anything is rendered. */
 export interface Tree {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Refusal } from '../../model/command.ts';
 import { nameSchema } from '../../model/node.ts';
 import { type Mistake, readYaml } from '../../model/yaml-file.ts';
-import type { Arch } from '../step.ts';
+import type { Arch } from '../plan/step.ts';
 import type { ImageSource, RecipeChain } from './chain.ts';
 import { unreadable } from './folder.ts';
 import { RECIPE_FILE, rawBase, recipeNames } from './names.ts';

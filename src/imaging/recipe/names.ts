@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nameSchema } from '../../model/node.ts';
 import { readYaml } from '../../model/yaml-file.ts';
-import type { Arch } from '../step.ts';
+import type { Arch } from '../plan/step.ts';
 import { ARCHES } from './package-line.ts';
 
 /** The file that makes a folder an image. */

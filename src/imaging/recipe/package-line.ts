@@ -1,4 +1,4 @@
-import type { Arch } from '../step.ts';
+import type { Arch } from '../plan/step.ts';
 
 export const ARCHES = ['arm64', 'armhf', 'amd64'] as const satisfies readonly Arch[];
 

@@ -1,5 +1,5 @@
 import type { Mistake, YamlText } from '../../model/yaml-file.ts';
-import type { Arch } from '../step.ts';
+import type { Arch } from '../plan/step.ts';
 import type { Context } from './render.ts';
 import { readDeclared, type Variable, type VariableValue } from './variables.ts';
 

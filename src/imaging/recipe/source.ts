@@ -1,7 +1,7 @@
 import { glob, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import type { Mistake } from '../../model/yaml-file.ts';
-import type { Arch, StepInput } from '../step.ts';
+import type { Arch, StepInput } from '../plan/step.ts';
 import type { FileRule, ImageSource, Recipe } from './chain.ts';
 import { checkRecipe } from './check-recipe.ts';
 import { checkSource } from './check-source.ts';

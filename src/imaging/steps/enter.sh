@@ -10,6 +10,12 @@ umask 022
 export HOME=/nonexistent DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1
 hostname netboot-build
 
+# From here on nothing of the host can be written but the build's own folder, wherever a link in an image may lead.
+own=$(realpath "$WORK/../..")
+mount --rbind "$own" "$own"
+mount -o remount,bind,ro /
+cd "$WORK"
+
 # A handler opened with F (fix-binary) also serves inside the chroot, where its path does not exist. Some kernels drop
 # handlers with the last mount of binfmt_misc, so every step makes sure. $1 what it runs, $2 ELF class, $3 ELF machine.
 register_emulator() {
@@ -139,7 +145,7 @@ stay_in_root() {
 }
 
 case $step in
-  hook | packages | initramfs | boot-tree | boot-tree-pc | loaders) furnish ;;
+  hook | packages | initramfs | boot-tree | loaders) furnish ;;
 esac
 . "$LIB/$step.sh"
 cd "$WORK"

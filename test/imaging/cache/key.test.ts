@@ -6,8 +6,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { type Definition, definitionKey, layerKey } from '../../../src/imaging/cache/key.ts';
 import { readScripts } from '../../../src/imaging/cache/scripts.ts';
-import { knownSection } from '../../../src/imaging/package-steps.ts';
-import type { LockedPackage, Step } from '../../../src/imaging/step.ts';
+import type { LockedPackage, Step } from '../../../src/imaging/plan/step.ts';
+import { knownSection } from '../../../src/imaging/run/package-steps.ts';
 
 const hex = (digit: string) => digit.repeat(64);
 

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../../src/host/run.ts';
 import { buildImage, clearLeftovers } from '../../../src/imaging/build.ts';
-import { readGenerations } from '../../../src/imaging/generations.ts';
+import { readGenerations } from '../../../src/imaging/generation/generations.ts';
 import { skip, type Workshop, workshop } from '../workshop.ts';
 
 const KILLS = Number(process.env.NETBOOT_KILLS ?? 10);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { filter } from '../../../src/host/filter.ts';
 import { run } from '../../../src/host/run.ts';
 import { type Imported, type ImportOrder, importImage } from '../../../src/imaging/import/import-image.ts';
-import { plan } from '../../../src/imaging/plan.ts';
+import { plan } from '../../../src/imaging/plan/plan.ts';
 import { baseOf, settingsOf } from '../../../src/imaging/recipe/chain.ts';
 import { readRecipeChain } from '../../../src/imaging/recipe/read.ts';
 import { bookworm, bullseye, makeCard, sha256Of, trixie } from './card.ts';

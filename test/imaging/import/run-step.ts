@@ -1,8 +1,8 @@
 import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../../src/host/run.ts';
-import { isolated, STEPS_FOLDER } from '../../../src/imaging/isolation.ts';
-import type { StepInput } from '../../../src/imaging/step.ts';
+import type { StepInput } from '../../../src/imaging/plan/step.ts';
+import { isolated, STEPS_FOLDER } from '../../../src/imaging/run/isolation.ts';
 
 /** Runs a step's script on a folder as its root, as a build does but without layers. Gives the lines it printed. */
 export async function runStep(

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { run } from '../../../src/host/run.ts';
 import type { PackageContext } from '../../../src/imaging/packages/context.ts';
-import type { PackageRequest } from '../../../src/imaging/step.ts';
+import type { PackageRequest } from '../../../src/imaging/plan/step.ts';
 
 export interface TinyPackage {
   readonly name: string;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { formatLock, parseLock } from '../../../src/imaging/packages/lock-file.ts';
-import type { Lock, LockedPackage } from '../../../src/imaging/step.ts';
+import type { Lock, LockedPackage } from '../../../src/imaging/plan/step.ts';
 
 const A = 'a'.repeat(64);
 const nginx: LockedPackage = {

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { settleSources } from '../../../src/imaging/packages/sources.ts';
-import type { PackageRequest } from '../../../src/imaging/step.ts';
+import type { PackageRequest } from '../../../src/imaging/plan/step.ts';
 import { openContext } from './archive.ts';
 
 const none = { add: [], remove: [], upgrade: false, fetchOnly: [], local: [] };

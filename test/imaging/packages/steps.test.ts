@@ -3,7 +3,7 @@ import { cp, lstat, mkdir, readFile, realpath, stat, symlink, writeFile } from '
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { run } from '../../../src/host/run.ts';
-import { isolated, STEPS_FOLDER } from '../../../src/imaging/isolation.ts';
+import { isolated, STEPS_FOLDER } from '../../../src/imaging/run/isolation.ts';
 import { makeDeb, scratch } from './archive.ts';
 
 const PROGRAMS = [
