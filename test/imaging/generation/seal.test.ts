@@ -115,7 +115,7 @@ describe('sealGeneration', () => {
     });
   });
 
-  it('leaves everything readable for servers that are not root (checklist 54), and writable for nobody', async (t) => {
+  it('leaves everything readable for servers that are not root, and writable for nobody (checklist 54)', async (t) => {
     const { folder } = await sealGeneration(await builtFiles(t));
     for (const path of ['root.squashfs', 'manifest.json', 'build.log', 'boot/kernel8.img', 'recipe/web.yaml'])
       assert.equal((await stat(join(folder, path))).mode & 0o777, 0o444, path);
