@@ -57,6 +57,7 @@ for image in images/*/; do
   rm -rf "/usr/share/netboot/$image"
   cp -a "$lib/$image" "/usr/share/netboot/$image"
 done
+install -m 644 images/README.md images/image.schema.json /usr/share/netboot/images/
 
 install -m 644 systemd/netboot.sysusers /usr/lib/sysusers.d/netboot.conf
 install -m 644 systemd/netboot.tmpfiles /usr/lib/tmpfiles.d/netboot.conf
