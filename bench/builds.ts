@@ -2,6 +2,7 @@ import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import type { GenerationAnswer } from '../src/api/image-routes.ts';
 import { Appliance, REPOSITORY } from '../test/rack/appliance.ts';
 import { table, writeSections } from './markdown.ts';
 
@@ -41,16 +42,8 @@ async function seconds<T>(work: () => Promise<T>): Promise<[number, T]> {
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 
-interface Shown {
-  readonly id: string;
-  readonly root: { readonly sha256: string };
-  readonly packages: Readonly<Record<string, string>>;
-}
-
-async function shown(place: Place): Promise<Shown & { readonly whole: string }> {
-  const whole = await place.appliance.netboot('show-image', 'web', '--json');
-  const { generation = JSON.parse(whole) } = JSON.parse(whole) as { generation?: Shown };
-  return { ...(generation as Shown), whole };
+async function shown({ appliance }: Place): Promise<GenerationAnswer> {
+  return JSON.parse(await appliance.netboot('show-image', 'web', '--json')) as GenerationAnswer;
 }
 
 /** The time of mmdebstrap alone for these packages, from the mirror that the builds use. */
@@ -81,7 +74,7 @@ try {
 
   say('a cold build: nothing cached, nothing downloaded');
   const [cold] = await build();
-  const first = await shown(place);
+  const { generation: first, fetched = {} } = await shown(place);
   say(`${cold.toFixed(0)} s; bare mmdebstrap of the same ${Object.keys(first.packages).length} packages`);
   const bare = await bareMmdebstrap(parent, Object.keys(first.packages));
 
@@ -106,7 +99,8 @@ try {
     );
     const [took] = await build();
     onePackage.push(took);
-    if (!((await shown(place)).packages[name] ?? '')) throw new Error(`${name} is not in the image`);
+    if (!((await shown(place)).generation.packages[name] ?? ''))
+      throw new Error(`${name} is not in the image`);
   }
   await writeFile(recipe, text);
 
@@ -117,8 +111,9 @@ try {
   places.push(other);
   await appendFile(join(other.images, 'web/image.yaml'), '# a remark, which means nothing\n');
   const [locked] = await seconds(() => other.appliance.netboot('build-image', 'web', '--lock', lock));
-  const second = await shown(other);
+  const { generation: second } = await shown(other);
 
+  const largest = Math.max(...Object.values(first.boot.files).map(({ size }) => size));
   const rows: [string, string, string][] = [
     [
       'cold build of `web`, nothing downloaded',
@@ -142,6 +137,11 @@ try {
   const body = [
     `Made by \`scripts/measure-builds.sh\` on ${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model}. Medians of ${CHANGES} (packages: ${SMALL.length}); from the start of the command to its end.`,
     table(['what', 'time', ''], rows),
+    `What a board fetches per boot of \`${first.id}\`: ${Object.entries(fetched)
+      .map(([board, bytes]) => `${board} ${(bytes / 1e6).toFixed(1)} MB`)
+      .join(
+        ', ',
+      )}; the largest file of its boot tree has ${(largest / 2 ** 20).toFixed(1)} MiB (goals: Pi 4 ≤ 28 MB, 32 MiB).`,
     `Squashfs ${first.root.sha256} and ${second.root.sha256}; single times: nothing changed ${list(unchanged)}, one file ${list(oneFile)}, one package ${list(onePackage)}.`,
   ].join('\n\n');
   await writeSections(join(REPOSITORY, 'bench/builds.md'), '# How long builds take', [

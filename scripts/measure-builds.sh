@@ -7,6 +7,6 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "Images are built by root: run it as root." >&2
   exit 1
 fi
-scripts/need.sh serve build lab
+scripts/need.sh serve build lab bench
 scripts/node --version > /dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error
 exec scripts/node --disable-warning=ExperimentalWarning bench/builds.ts "$@"
