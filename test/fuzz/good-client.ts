@@ -38,6 +38,8 @@ const DIALECT: TftpDialect = {
 };
 
 class Failure extends Error {}
+/** A DHCPNAK: somebody forged this Pi's name in between. */
+class Refused extends Failure {}
 
 async function exchange(
   xid: number,
@@ -67,7 +69,7 @@ async function exchange(
         if (message?.xid !== xid || message.chaddr !== task.mac) continue;
         const type = readMessageType(message.options);
         if (type === wanted) return message;
-        if (type === 'nak') throw new Failure('the address was refused');
+        if (type === 'nak') throw new Refused('the address was refused');
       }
     }
     throw new Failure(`no ${wanted} within ${DHCP_TIMEOUT / 1000} s`);
@@ -85,7 +87,19 @@ function decoded(bytes: Uint8Array): DhcpMessage | undefined {
   }
 }
 
+/** Refused, it begins anew (RFC 2131, section 3.1, item 5), as long as its patience for DHCP lasts. */
 async function lease(): Promise<void> {
+  for (const until = performance.now() + DHCP_TIMEOUT; ; ) {
+    try {
+      await askForLease();
+      return;
+    } catch (error) {
+      if (!(error instanceof Refused) || performance.now() > until) throw error;
+    }
+  }
+}
+
+async function askForLease(): Promise<void> {
   const xid = Math.floor(Math.random() * 2 ** 32);
   const offer = await exchange(xid, [[OPTION.messageType, Uint8Array.of(MESSAGE_TYPE.discover)]], 'offer');
   const server = readIpv4(offer.options, OPTION.serverIdentifier) ?? task.server;
