@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startTime } from '../run/start-time.ts';
 
 /** The folder a generation is gathered in, beside the sealed ones; gone with the scope unless it was renamed. */
 export interface SealStage extends AsyncDisposable {
@@ -23,11 +24,4 @@ export async function clearSealStages(generationsFolder: string): Promise<void> 
     if (owner && owner[2] === (await startTime(Number(owner[1])))) continue;
     await rm(join(generationsFolder, name), { recursive: true, force: true });
   }
-}
-
-/** When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); undefined when there is none. */
-async function startTime(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The second field is the program's name in brackets and may hold anything.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }

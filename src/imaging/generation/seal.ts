@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, relative } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Refusal, type Run } from '../../model/command.ts';
 import {
   type BootSettings,
@@ -12,6 +10,7 @@ import {
   type Origin,
   type StoredGeneration,
 } from '../../model/generation.ts';
+import { hashFile } from '../cache/inputs.ts';
 import { formatLock } from '../packages/lock-file.ts';
 import type { Arch, Lock } from '../plan/step.ts';
 import { copyTree, filesBelow, flush, moveFile, settle } from './durable-tree.ts';
@@ -179,7 +178,5 @@ const ifMissing =
   };
 
 async function fingerprint(path: string): Promise<{ size: number; sha256: string }> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return { size: (await stat(path)).size, sha256: hash.digest('hex') };
+  return { size: (await stat(path)).size, sha256: await hashFile(path) };
 }

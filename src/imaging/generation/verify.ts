@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { GenerationCheck, StoredGeneration } from '../../model/generation.ts';
+import { hashFile } from '../cache/inputs.ts';
 
 /**
  * Compares a generation's files with its manifest.
@@ -38,9 +36,7 @@ async function faultOf(
     if (!found.isFile()) return [`${name} is no file`];
     if (found.size !== size) return [`${name} has ${found.size} bytes, not ${size}`];
     if (sha256 === undefined) return [];
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(file), hash);
-    return hash.digest('hex') === sha256 ? [] : [`${name} has other bytes than were sealed`];
+    return (await hashFile(file)) === sha256 ? [] : [`${name} has other bytes than were sealed`];
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return [code === 'ENOENT' ? `${name} is missing` : `${name} cannot be read (${message})`];

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startTime } from '../run/start-time.ts';
 
 /** A folder for what is unpacked before a build begins; gone with the scope. */
 export interface ScratchFolder extends AsyncDisposable {
@@ -10,7 +11,7 @@ export interface ScratchFolder extends AsyncDisposable {
 export async function takeScratchFolder(parent: string): Promise<ScratchFolder> {
   await mkdir(parent, { recursive: true });
   await clearScratch(parent);
-  const path = join(parent, `${process.pid}.${await startTime(`${process.pid}`)}`);
+  const path = join(parent, `${process.pid}.${await startTime(process.pid)}`);
   await mkdir(path);
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
@@ -21,11 +22,4 @@ export async function clearScratch(parent: string): Promise<void> {
     const [pid = '', born] = name.split('.');
     if (born !== (await startTime(pid))) await rm(join(parent, name), { recursive: true, force: true });
   }
-}
-
-/** When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); undefined when there is none. */
-async function startTime(pid: string): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The second field is the program's name in brackets and may hold anything.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }
