@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Refusal } from '../../model/command.ts';
+import { hashFile } from '../hash-file.ts';
 import type { StepInput } from '../plan/step.ts';
 
 /** All of an input that its step can see. */
@@ -57,12 +57,6 @@ async function identify(input: StepInput, file: string | undefined): Promise<Inp
       ? sha256(content.text)
       : await hashFile(file as string).catch(missing(content.file));
   return { path, kind: 'file', mode: modeOf(input), sha256: hash };
-}
-
-export async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
 }
 
 const fileOf = ({ content }: StepInput) => (content.kind === 'file' ? content.file : undefined);

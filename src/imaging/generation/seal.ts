@@ -10,7 +10,7 @@ import {
   type Origin,
   type StoredGeneration,
 } from '../../model/generation.ts';
-import { hashFile } from '../cache/inputs.ts';
+import { hashFile } from '../hash-file.ts';
 import { formatLock } from '../packages/lock-file.ts';
 import type { Arch, Lock } from '../plan/step.ts';
 import { copyTree, filesBelow, flush, moveFile, settle } from './durable-tree.ts';

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GenerationCheck, StoredGeneration } from '../../model/generation.ts';
-import { hashFile } from '../cache/inputs.ts';
+import { hashFile } from '../hash-file.ts';
 
 /**
  * Compares a generation's files with its manifest.

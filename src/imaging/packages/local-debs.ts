@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { CommandError, Refusal, type Run } from '../../model/command.ts';
+import { hashFile } from '../hash-file.ts';
 import type { LockedPackage } from '../plan/step.ts';
 import { lockedPackage, parseStanzas } from './apt-output.ts';
 
@@ -20,14 +18,8 @@ export async function readLocalDeb(run: Run, file: string): Promise<LockedPackag
     throw error instanceof CommandError ? wrong('is no Debian package', error) : error;
   });
   const [fields] = parseStanzas(control);
-  const found = new Map([...(fields ?? []), ['SHA256', await sha256OfFile(file)], ['Size', String(size)]]);
+  const found = new Map([...(fields ?? []), ['SHA256', await hashFile(file)], ['Size', String(size)]]);
   const locked = lockedPackage(found.set('Filename', basename(file)), 'install');
   if (!locked) throw wrong('is a Debian package without name, version or architecture');
   return locked;
-}
-
-export async function sha256OfFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file, { highWaterMark: 1024 * 1024 }), hash);
-  return hash.digest('hex');
 }

@@ -1,6 +1,6 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
+import { hashFile } from '../hash-file.ts';
 import type { LockedPackage } from '../plan/step.ts';
-import { sha256OfFile } from './local-debs.ts';
 
 /** Moves a complete file to its place, written through; an incomplete one is gone. */
 export async function keep(file: string, one: LockedPackage, target: string): Promise<boolean> {
@@ -20,5 +20,5 @@ export async function keep(file: string, one: LockedPackage, target: string): Pr
 /** Whether it is the very file that the package names. */
 export async function isSound(file: string, { size, sha256 }: LockedPackage): Promise<boolean> {
   const found = await stat(file).catch(() => undefined);
-  return found?.size === size && (await sha256OfFile(file)) === sha256;
+  return found?.size === size && (await hashFile(file)) === sha256;
 }

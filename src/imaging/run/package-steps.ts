@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { Refusal } from '../../model/command.ts';
 import type { Entry } from '../cache/entries.ts';
-import { hashFile } from '../cache/inputs.ts';
 import { requestKey } from '../cache/key.ts';
 import { readNote, writeNote } from '../cache/notes.ts';
+import { hashFile } from '../hash-file.ts';
 import type { PackageContext } from '../packages/context.ts';
 import { settlePackages } from '../packages/settle.ts';
 import type { Lock, LockSection, PackageRequest, Step } from '../plan/step.ts';
