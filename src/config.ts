@@ -85,6 +85,31 @@ const interfaceSchema = z
     }
   });
 
+/** A program and its arguments, never a shell. `{ip}`, `{mac}`, `{name}`, `{serial}` and `{outlet}` are the node's. */
+const argvSchema = z
+  .array(z.string().min(1))
+  .min(1, 'name a program and its arguments: [snmpset, "-v2c", "{outlet}"]')
+  .refine(
+    (argv) =>
+      argv.every((word) =>
+        [...word.matchAll(/\{(\w+)\}/g)].every(([, name]) => POWER_WORDS.has(name as string)),
+      ),
+    'of a node there are {ip}, {mac}, {name}, {serial} and {outlet}',
+  );
+const POWER_WORDS: ReadonlySet<string> = new Set(['ip', 'mac', 'name', 'serial', 'outlet']);
+
+const powerSchema = z
+  .strictObject({
+    on: argvSchema.optional(),
+    off: argvSchema.optional(),
+    cycle: argvSchema.optional(),
+    /** Seconds that one of them may take. */
+    timeout: z.int().min(1).max(300).default(20),
+  })
+  .refine(({ on, off, cycle }) => cycle !== undefined || (on !== undefined && off !== undefined), {
+    message: 'give "cycle", or both "on" and "off"',
+  });
+
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path, beginning with /');
 
 const listenSchema = z
@@ -110,6 +135,8 @@ export const configSchema = z.strictObject({
         unknown: z.enum(['hold', 'serve', 'ignore']).default('hold'),
         defaultImage: nameSchema.optional(),
         ouis: ouisSchema.optional(),
+        /** Boots of a generation without coming up, after which a node gets the one that it came up with last. */
+        attempts: z.int().min(1).max(100).default(3),
       })
       .refine((value) => value.unknown !== 'serve' || value.defaultImage !== undefined, {
         path: ['unknown'],
@@ -156,6 +183,14 @@ export const configSchema = z.strictObject({
         .default(80),
     }),
   ).prefault({}),
+  reports: section(
+    z.strictObject({
+      /** TCP, where nodes fetch their identity, report, and wait for orders. */
+      port: z.int().min(1).max(65_535).default(8064),
+    }),
+  ).prefault({}),
+  /** How the power of nodes is switched: name → commands. */
+  power: section(z.record(nameSchema, powerSchema)).prefault({}),
   tftp: section(
     z.strictObject({
       root: absolutePath.optional(),

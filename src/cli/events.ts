@@ -44,5 +44,18 @@ function wordsOf(event: ToldEvent): string {
       return `${event.kind}: ${event.name} (${event.serial}), image ${event.image}`;
     case 'boot begun':
       return `${event.name} (${event.serial}) begins to boot ${event.generation}`;
+    case 'node state': {
+      const detail = event.detail === undefined ? '' : `: ${event.detail}`;
+      return `${event.name} (${event.serial}) is ${event.state}, was ${event.before}${detail}`;
+    }
+    case 'fell back':
+      return `${event.name} (${event.serial}) did not come up with ${event.from} in ${event.attempts} boots: it gets ${event.to} again`;
+    case 'node trouble':
+      return `${event.name} (${event.serial}): ${event.text}`;
+    case 'rollout': {
+      const who = event.name === undefined ? '' : ` ${event.name} (${event.serial})`;
+      const text = event.text === undefined ? '' : `: ${event.text}`;
+      return `rollout ${event.rollout} of ${event.image}: ${event.what}${who}${text}`;
+    }
   }
 }

@@ -1,4 +1,5 @@
 import type { Instant } from '../model/lease.ts';
+import type { NodeState } from '../model/node-state.ts';
 
 /** What a build tells of a step. */
 export interface BuildProgressEvent {
@@ -36,6 +37,49 @@ export type FleetEvent =
       readonly serial: string;
       readonly name: string;
       readonly generation: string;
+    }
+  | {
+      readonly kind: 'node state';
+      readonly serial: string;
+      readonly name: string;
+      readonly state: NodeState;
+      readonly before: NodeState;
+      readonly detail?: string | undefined;
+    }
+  /** It did not come up often enough, and boots from now on what it came up with last. */
+  | {
+      readonly kind: 'fell back';
+      readonly serial: string;
+      readonly name: string;
+      readonly from: string;
+      readonly to: string;
+      readonly attempts: number;
+    }
+  /** Something was refused, or could not be done, that concerns one node. */
+  | {
+      readonly kind: 'node trouble';
+      readonly serial: string;
+      readonly name: string;
+      readonly text: string;
+    }
+  | {
+      readonly kind: 'rollout';
+      readonly rollout: string;
+      readonly image: string;
+      readonly what:
+        | 'started'
+        | 'node told'
+        | 'node done'
+        | 'node failed'
+        | 'node put back'
+        | 'paused'
+        | 'resumed'
+        | 'stopped'
+        | 'aborted'
+        | 'finished';
+      readonly serial?: string | undefined;
+      readonly name?: string | undefined;
+      readonly text?: string | undefined;
     };
 
 export type ToldEvent = FleetEvent & { readonly id: string; readonly at: Instant };

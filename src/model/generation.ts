@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nameSchema } from './node.ts';
+import { rootSettingsSchema } from './root-mode.ts';
 
 const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
 const fileSchema = z.strictObject({ size: z.int().nonnegative(), sha256: sha256Schema });
@@ -56,6 +57,13 @@ export const generationSchema = z.object({
   packages: z.record(z.string(), z.string()),
   /** Hash of all that a node gets (root, boot tree and settings, roles), whatever it was built from. */
   contains: sha256Schema.optional(),
+  /** How its nodes have their root, unless they say otherwise. */
+  node: rootSettingsSchema.optional(),
+  /**
+   * What it can do that earlier ones could not. `root-modes`: other roots than `readonly`, and NFS 4, from its
+   * initramfs. `reports`: its nodes fetch their identity, report and take orders.
+   */
+  provides: z.array(z.string()).optional(),
   origin: originSchema.optional(),
 });
 

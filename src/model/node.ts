@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { parseSerial, type Serial, SerialError } from '../net/serial.ts';
+import { rootSettingsSchema } from './root-mode.ts';
+import { sizeSchema } from './size.ts';
 
 /** A zod type from one of `net`'s parsers: the text in, the value type out, the parser's words as the issue. */
 function parsed<T>(parse: (text: string) => T | undefined, expected: string) {
@@ -40,7 +42,36 @@ export const tftpPrefixSchema = z
   )
   .refine((prefix) => !/(^|\/)\.\.?\//.test(prefix), 'the prefix may not hold "." or ".." as a folder');
 
-export const nodeSchema = z.strictObject({
+/** What containers store in: a file system of its own, in a file on the appliance, mounted at `path` of the node. */
+export const blockSchema = z.strictObject({
+  size: sizeSchema,
+  path: z
+    .string()
+    .regex(/^(\/[\w.@+:-]+)+$/, 'write an absolute path of letters, digits and . _ @ + : -')
+    .refine((path) => !/\/\.\.?(\/|$)/.test(path), 'the path may not hold "." or ".."')
+    .default('/var/lib/containers'),
+});
+
+/** What a profile may say for all its nodes, and a node for itself. */
+export const nodeSettingsSchema = rootSettingsSchema.extend({
+  image: nameSchema.optional(),
+  /** One of the roles its image declares; none means the image's plain multi-user system. */
+  role: nameSchema.optional(),
+  /** It fetches its boot tree as one file, boot.img. */
+  ramdisk: z.boolean().optional(),
+  block: blockSchema.optional(),
+  /** How its power is switched: one of the `power` templates of the configuration. */
+  power: nameSchema.optional(),
+  /** `{outlet}` in that template: the port of a switch, the address of a plug. */
+  outlet: z
+    .string()
+    .regex(/^[\w.:/@-]{1,200}$/, 'write letters, digits and . _ : / @ -')
+    .optional(),
+});
+export type NodeSettings = z.output<typeof nodeSettingsSchema>;
+
+/** A node as it was added: its own values, and no others. */
+export const ownNodeSchema = nodeSettingsSchema.extend({
   serial: serialSchema,
   /** Its host name. */
   name: nameSchema,
@@ -48,14 +79,15 @@ export const nodeSchema = z.strictObject({
   mac: macSchema.optional(),
   /** A reserved address (`full`); without it the node has a pool address of its own. */
   ip: ipv4Schema.optional(),
-  image: nameSchema,
-  /** One of the roles its image declares; none means the image's plain multi-user system. */
-  role: nameSchema.optional(),
   /** What its EEPROM puts before the names it asks for by TFTP in place of its serial number (TFTP_PREFIX_STR). */
   tftpPrefix: tftpPrefixSchema.optional(),
-  /** It fetches its boot tree as one file, boot.img. */
-  ramdisk: z.boolean().optional(),
+  /** The group of nodes whose settings are its own where it has none. */
+  profile: nameSchema.optional(),
 });
+export type OwnNode = z.output<typeof ownNodeSchema>;
+
+/** A node with all that its profile and the defaults give it: what decisions read. */
+export const nodeSchema = ownNodeSchema.extend({ image: nameSchema });
 
 /** A Pi that was added: it is served. */
 export type Node = z.output<typeof nodeSchema>;
