@@ -23,6 +23,7 @@ export function renderCmdlineTxt(
   generation: Generation,
   network: Network,
   exportsFolder: string,
+  bootWords: readonly string[] = [],
 ): string {
   const target = node.role === undefined ? undefined : generation.roles[node.role]?.target;
   const words = [
@@ -35,6 +36,7 @@ export function renderCmdlineTxt(
     `systemd.hostname=${node.name}`,
     `systemd.machine_id=${machineIdOf(node.serial)}`,
     ...(target === undefined ? [] : [`systemd.unit=${target}`]),
+    ...bootWords,
   ];
   return `${words.filter((word) => word !== '').join(' ')}\n`;
 }

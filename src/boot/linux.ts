@@ -1,7 +1,5 @@
 import type { Generation } from '../model/generation.ts';
-import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
-import { renderCmdlineTxt } from './cmdline-txt.ts';
 
 /** The system of a node as a boot loader of a machine that is no Pi starts it. */
 export interface Linux {
@@ -21,11 +19,14 @@ const PLAIN_KERNEL = 'vmlinuz';
 /** `serial0` is the firmware's name for the UART it chose (Raspberry Pi's config.txt); elsewhere nobody replaces it. */
 const SERIAL_0 = { arm64: 'ttyAMA0', armhf: 'ttyAMA0', amd64: 'ttyS0' } as const;
 
-/** The node's kernel, initramfs and command line: those of its config.txt and cmdline.txt, but for the console's name. */
-export function linuxOf(node: Node, generation: Generation, network: Network, exportsFolder: string): Linux {
+/**
+ * The node's kernel, initramfs and command line: those of its config.txt and cmdline.txt, but for the console's name.
+ * @param cmdline its cmdline.txt.
+ */
+export function linuxOf(node: Node, generation: Generation, cmdline: string): Linux {
   const { kernel, initramfs, files } = generation.boot;
   const isPlain = Object.hasOwn(files, PLAIN_KERNEL);
-  const line = renderCmdlineTxt(node, generation, network, exportsFolder).trim();
+  const line = cmdline.trim();
   return {
     title: `${node.name} (${node.serial}), generation ${generation.id}`,
     kernel: isPlain ? PLAIN_KERNEL : kernel,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { BootFile, BootFileSource, Missing, OpenBootFile } from '../model/boot-file.ts';
 import type { BootKey } from '../model/boot-key.ts';
-import type { PinBoot } from '../model/boot-pin.ts';
+import type { BootPin, PinBoot } from '../model/boot-pin.ts';
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
@@ -38,6 +38,12 @@ export interface OpenBootFileOptions {
 
 type Opened = Awaited<ReturnType<OpenBootFile>>;
 
+/** What a request means, and the boot that it belongs to. */
+interface LookedUp {
+  readonly found: Found;
+  readonly boot?: { readonly pin: BootPin; readonly name: string } | undefined;
+}
+
 // Without O_NONBLOCK, opening a FIFO somebody left there would wait for its writer.
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -50,28 +56,44 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
   const images = new BootImages(options.scratchFolder ?? tmpdir());
 
   /** One snapshot and one generation for the whole answer, whatever is published meanwhile. */
-  function lookUp(
-    client: TreeClient,
-    requested: string,
-  ): { found: Found; stored?: Promise<void> | undefined } {
+  function lookUp(client: TreeClient, requested: string): LookedUp {
     if (!pin) return { found: lookup(view(), client, requested) };
-    let stored: Promise<void> | undefined;
+    let boot: LookedUp['boot'];
     const found = lookup(view(), client, requested, (node, name) => {
       const pinned = pin(node, name);
-      stored = pinned?.stored;
-      return pinned?.generation;
+      boot = pinned && { pin: pinned, name };
+      return pinned;
     });
-    return { found, stored };
+    return { found, boot };
   }
 
-  async function find(client: TreeClient, requested: string): Promise<Found> {
-    let { found, stored } = lookUp(client, requested);
-    if (found.kind === 'plain' || (found.kind === 'static' && found.isGuess)) {
+  async function find(client: TreeClient, requested: string): Promise<LookedUp> {
+    let looked = lookUp(client, requested);
+    if (looked.found.kind === 'plain' || (looked.found.kind === 'static' && looked.found.isGuess)) {
       const mac = await macOf(client.address);
-      if (mac) ({ found, stored } = lookUp({ ...client, mac }, requested));
+      if (mac) looked = lookUp({ ...client, mac }, requested);
     }
-    if (stored) await stored;
-    return found;
+    await looked.boot?.pin.stored;
+    return looked;
+  }
+
+  async function openFound(found: Found): Promise<Opened> {
+    switch (found.kind) {
+      case 'missing':
+        return found;
+      case 'generated':
+        return bufferFile(Buffer.from(found.text));
+      case 'generated image':
+        return bufferFile(Buffer.from(found.bytes));
+      case 'boot.img':
+        return images.open(found.image);
+      case 'boot.sig':
+        return openSignature(found.image);
+      case 'static':
+        return openSealed(found.file, found.size, found.sha256);
+      case 'plain':
+        return plainRoot === undefined ? missing(`no file ${found.path}`) : openPlain(plainRoot, found.path);
+    }
   }
 
   async function openSignature(image: BootImage): Promise<Opened> {
@@ -82,25 +104,9 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
 
   return async (client, requested) => {
     try {
-      const found = await find(client, requested);
-      switch (found.kind) {
-        case 'missing':
-          return found;
-        case 'generated':
-          return bufferFile(Buffer.from(found.text));
-        case 'generated image':
-          return bufferFile(Buffer.from(found.bytes));
-        case 'boot.img':
-          return await images.open(found.image);
-        case 'boot.sig':
-          return await openSignature(found.image);
-        case 'static':
-          return await openSealed(found.file, found.size, found.sha256);
-        case 'plain':
-          return plainRoot === undefined
-            ? missing(`no file ${found.path}`)
-            : await openPlain(plainRoot, found.path);
-      }
+      const { found, boot } = await find(client, requested);
+      const opened = await openFound(found);
+      return boot && opened.kind === 'file' ? toldWhenServed(opened, boot) : opened;
     } catch (error) {
       const fields = { id: 'BOOT_FILE_UNREADABLE', path: requested, client: client.address, err: error };
       if (error instanceof UnfitForFat) {
@@ -201,6 +207,21 @@ function bufferFile(bytes: Buffer): { kind: 'file' } & BootFile {
     version: createHash('sha256').update(bytes).digest('hex'),
     read: async (offset, length) => bytes.subarray(offset, offset + length),
     close: async () => {},
+  };
+}
+
+/** Firmware closes a file that it only looked at as one that it has read: the boot is told the same of both. */
+function toldWhenServed(
+  file: Extract<Opened, { kind: 'file' }>,
+  { pin, name }: NonNullable<LookedUp['boot']>,
+): Opened {
+  if (!pin.onServed) return file;
+  return {
+    ...file,
+    close: () => {
+      pin.onServed?.(name, file.size);
+      return file.close();
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { BootClient } from '../model/boot-file.ts';
+import type { BootPin } from '../model/boot-pin.ts';
 import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
-import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import { ipv4FromNumber } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
@@ -9,7 +9,7 @@ import { matchSerial } from '../net/serial.ts';
 import type { BootImage } from './boot-img.ts';
 import { renderCmdlineTxt } from './cmdline-txt.ts';
 import { renderConfigTxt } from './config-txt.ts';
-import { linuxOf } from './linux.ts';
+import { type Linux, linuxOf } from './linux.ts';
 import { normalisePath } from './path.ts';
 import { renderBootScr } from './render-boot-scr.ts';
 import { renderIpxe } from './render-ipxe.ts';
@@ -40,8 +40,8 @@ export type Found =
   | { readonly kind: 'plain'; readonly path: string }
   | { readonly kind: 'missing'; readonly reason: string };
 
-/** Which generation a node gets `name`, a file of its tree, from. */
-export type GenerationOf = (node: Node, name: string) => StoredGeneration | undefined;
+/** Which generation a node gets `name`, a file of its tree, from, and what its command line has in this boot alone. */
+export type BootOf = (node: Node, name: string) => Pick<BootPin, 'generation' | 'words'> | undefined;
 
 /**
  * What `path` means to this client. A Pi names itself by a prefix, `<serial>/`, (TFTP_PREFIX=2) `<mac-with-dashes>/` or
@@ -51,18 +51,21 @@ export type GenerationOf = (node: Node, name: string) => StoredGeneration | unde
  * Static files are looked up in the manifest and nowhere else: a miss costs no system call, and nothing that is not
  * in the generation is ever made up. A server that also answers for `recovery.elf`, `autoboot.txt` or `dt-blob.bin`
  * sends the firmware down another path (raspberrypi/firmware#1012).
- * @param generationOf what is published, unless told.
+ * @param bootOf what is published, unless told.
  */
 export function lookup(
   view: BootView,
   client: TreeClient,
   path: string,
-  generationOf: GenerationOf = (node) => view.published.get(node.image),
+  bootOf: BootOf = (node) => {
+    const generation = view.published.get(node.image);
+    return generation && { generation };
+  },
 ): Found {
   const treeOf = (node: Node, name: string, folder?: string) =>
     name === ''
       ? missing('the path names no file')
-      : fileOf(view, client, node, generationOf(node, name), name, folder);
+      : fileOf(view, client, node, bootOf(node, name), name, folder);
   const requested = normalisePath(path);
   if (requested.kind === 'refused') return missing(requested.reason);
   const [first, ...rest] = requested.segments as [string, ...string[]];
@@ -117,12 +120,12 @@ function fileOf(
   view: BootView,
   client: TreeClient,
   node: Node,
-  generation: StoredGeneration | undefined,
+  boot: ReturnType<BootOf>,
   name: string,
   folder = '',
 ): Found {
   const { image } = node;
-  if (!generation) {
+  if (!boot) {
     const gone = view.gone?.get(image);
     return missing(
       gone === undefined
@@ -130,38 +133,39 @@ function fileOf(
         : `${gone}, which image ${image} stands for, is gone from the appliance: netboot rollback-image ${image}, or netboot build-image ${image}`,
     );
   }
+  const { generation } = boot;
   if (node.role !== undefined && !Object.hasOwn(generation.roles, node.role)) {
     return missing(`image ${generation.image} declares no role ${node.role}, which node ${node.name} has`);
   }
   const network = view.networks.get(client.interface);
   if (!network) return missing(`interface ${client.interface} has no address to mount the root from`);
+  const words = boot.words?.(client.address) ?? [];
+  const cmdline = () => renderCmdlineTxt(node, generation, network, view.exportsFolder, words);
   switch (name) {
     case 'config.txt':
       return { kind: 'generated', text: renderConfigTxt(node, generation) };
     case 'cmdline.txt':
-      return { kind: 'generated', text: renderCmdlineTxt(node, generation, network, view.exportsFolder) };
+      return { kind: 'generated', text: cmdline() };
     case 'boot.img':
     case 'boot.sig': {
       if (generation.arch === 'amd64') break;
       const config = renderConfigTxt(node, generation, 'boot.img');
-      const cmdline = renderCmdlineTxt(node, generation, network, view.exportsFolder);
-      return { kind: name, image: { generation, config, cmdline } };
+      return { kind: name, image: { generation, config, cmdline: cmdline() } };
     }
   }
   const file = staticFile(generation, name);
-  return file ?? secondStageFile(view, network, node, generation, name, folder);
+  const linux = () => linuxOf(node, generation, cmdline());
+  return file ?? secondStageFile(linux, node, generation, name, folder);
 }
 
 /** What the boot loaders of machines that are no Pis read, unless the image has a file of that name of its own. */
 function secondStageFile(
-  view: BootView,
-  network: Network,
+  linux: () => Linux,
   node: Node,
   generation: StoredGeneration,
   name: string,
   folder: string,
 ): Found {
-  const linux = () => linuxOf(node, generation, network, view.exportsFolder);
   const isBootScr = name === 'boot.scr.uimg' || name === 'boot.scr';
   if (name === 'boot.ipxe') return { kind: 'generated', text: renderIpxe(linux()) };
   if (!isBootScr && !parsePxelinuxName(name)) return missing(`${generation.id} has no ${name}`);

@@ -60,7 +60,7 @@ for (const { how, folder: prefix, client } of WAYS) {
       const asked: string[] = [];
       const found = lookup(view, client, `${prefix}${name}`, (which, file) => {
         asked.push(`${which.serial} ${file}`);
-        return old;
+        return { generation: old };
       });
       assert.deepEqual(asked, [`9ffefdef ${name}`]);
       const text = JSON.stringify(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { renderCmdlineTxt } from '../../src/boot/cmdline-txt.ts';
 import { linuxOf } from '../../src/boot/linux.ts';
 import { renderBootScr, scriptImage } from '../../src/boot/render-boot-scr.ts';
 import { parsePxelinuxName } from '../../src/boot/render-pxelinux.ts';
@@ -115,7 +116,7 @@ describe('pxelinux.cfg', () => {
 });
 
 describe('boot.scr.uimg', () => {
-  const linux = linuxOf(pc, web, sampleNetwork, '/exports');
+  const linux = linuxOf(pc, web, renderCmdlineTxt(pc, web, sampleNetwork, '/exports'));
   const image = Buffer.from(renderBootScr(linux, '00123456/'));
 
   test('sets the command line, fetches with the prefix and starts (checklist 62)', () => {

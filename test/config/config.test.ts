@@ -10,7 +10,7 @@ describe('a configuration file', () => {
   it('needs no more than an interface; all else has its default', () => {
     assert.deepEqual(parseConfig(MINIMAL, 'f'), {
       interfaces: { eth0: { dhcp: 'proxy', dns: [], lease: 43_200 } },
-      nodes: { unknown: 'hold' },
+      nodes: { unknown: 'hold', attempts: 3 },
       nfs: { server: 'auto', exports: '/exports' },
       paths: {
         state: '/var/lib/netboot',
@@ -21,6 +21,8 @@ describe('a configuration file', () => {
       build: { cacheLimit: 12, keep: 3 },
       api: { socket: '/run/netboot/api.sock', listen: 'off' },
       http: { port: 80 },
+      reports: { port: 8064 },
+      power: {},
       tftp: { port: 69, workers: 1 },
     });
   });
