@@ -8,13 +8,15 @@ import { measureDhcp } from './dhcp.ts';
 import { makeLab } from './lab.ts';
 import { type Section, writeSections } from './markdown.ts';
 import { dhcpSections } from './report-dhcp.ts';
+import { reportsSections } from './report-reports.ts';
 import { stormSections } from './report-storm.ts';
 import { crossCheckSection, tftpSections } from './report-tftp.ts';
+import { measureReports } from './reports.ts';
 import { measureStorm } from './storm.ts';
 import { allCells, measureTftp } from './tftp.ts';
 
 const RESULTS = join(import.meta.dirname, 'results.md');
-const USAGE = `usage: scripts/bench.sh [--only tftp|dhcp|storm] [--runs N] [--seconds N] [--quick] [--output FILE]
+const USAGE = `usage: scripts/bench.sh [--only tftp|dhcp|storm|reports] [--runs N] [--seconds N] [--quick] [--output FILE]
   --only       that part alone; may be given more than once
   --runs       of each cell, alternating between the servers (5)
   --seconds    of each run (1.2 for TFTP, 2 for DHCP)
@@ -26,7 +28,7 @@ const USAGE = `usage: scripts/bench.sh [--only tftp|dhcp|storm] [--runs N] [--se
                another TFTP load generator, to see whether both say the same:
                that alone: PROGRAM HOST PORT FILE CLIENTS TRANSFERS BLKSIZE WINDOWSIZE CHECK_FILE`;
 
-const PARTS = ['tftp', 'dhcp', 'storm'];
+const PARTS = ['tftp', 'dhcp', 'storm', 'reports'];
 
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
@@ -95,6 +97,15 @@ if (wants('storm')) {
     const plan = { pis: quick ? 6 : 200, deadlineSeconds: 180, budgetSeconds, runs, peerOnBadWire: !quick };
     const small = quick ? { files: { initramfs8: 200_000 } } : {};
     return stormSections(await measureStorm({ ...plan, ...small }, say), plan);
+  });
+}
+
+if (wants('reports')) {
+  await measured('reports', async () => {
+    const plan = quick
+      ? { nodes: 20, spreadSeconds: 1, seconds: 5 }
+      : { nodes: 1000, spreadSeconds: 60, seconds: Number(values.seconds ?? 120) };
+    return reportsSections(await measureReports(lab, plan, say));
   });
 }
 

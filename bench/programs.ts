@@ -24,6 +24,17 @@ export async function netbootTftp(
   return { ...netboot(folder, configFile), configFile, listens };
 }
 
+/** The service as a user has it, with its nodes' boot files on HTTP. */
+export async function netbootReports(folder: string): Promise<ServerProgram> {
+  const port = TFTP_PORTS.netboot;
+  const configFile = await configureNetboot(folder, 'dhcp: off', [`tftp: { port: ${port} }`]);
+  return {
+    ...netboot(folder, configFile),
+    listens: `0.0.0.0%${CABLES.netboot.interface}:${port}`,
+    says: '"READY"',
+  };
+}
+
 export function dnsmasqTftp(folder: string, root: string): ServerProgram {
   const own = [`--interface=${CABLES.netboot.interface}`, '--bind-interfaces', '--except-interface=lo'];
   const tftp = ['--enable-tftp', `--tftp-root=${root}`, '--tftp-max=1000'];

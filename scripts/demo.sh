@@ -98,7 +98,7 @@ for node in pi-one:pi4:de300001 pi-two:pi4:de300002; do
   serial=${node##*:}
   model=${node#*:}
   # shellcheck disable=SC2086 # an option and its value, or nothing
-  setsid scripts/netboot sim "${model%:*}" --serial "$serial" --rack $rack --boot $ssh_key > "$folder/${node%%:*}.log" 2>&1 &
+  setsid scripts/netboot sim "${model%:*}" --serial "$serial" --rack $rack --boot --once $ssh_key > "$folder/${node%%:*}.log" 2>&1 &
 done
 
 # The firmware's own words of one Pi; the other says the same.

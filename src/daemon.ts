@@ -11,15 +11,21 @@ import { startDhcpServer } from './dhcp/server.ts';
 import { firmwareConfig } from './fleet/firmware-config.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { resolveNetworks } from './fleet/networks.ts';
+import { Power } from './fleet/power.ts';
+import { askUrl } from './fleet/rollout/check.ts';
+import { Rollouts } from './fleet/rollout/rollouts.ts';
 import { guardAddresses } from './guards/address-guards.ts';
 import { openGate } from './guards/dhcp-gate.ts';
 import { watchNetwork } from './guards/network-watch.ts';
 import { BootKeyFile } from './host/boot-key-file.ts';
 import { engineHost } from './host/engine-host.ts';
+import { hostKeyMaker } from './host/host-keys.ts';
 import { interfaceAddresses } from './host/interfaces.ts';
 import { openLog } from './host/log.ts';
 import { neighbourMac } from './host/neighbours.ts';
+import { watchMounts } from './host/nfs-connections.ts';
 import { run } from './host/run.ts';
+import { runSwitch } from './host/run-switch.ts';
 import { stopSignal } from './host/stop-signal.ts';
 import { notifySystemd } from './host/systemd.ts';
 import { BURST_BYTES, openBatchedUdp, openUdp, type UdpBinding } from './host/udp.ts';
@@ -39,11 +45,14 @@ import { openExporter } from './nfs/exporter.ts';
 import { runExportsAgent } from './nfs/exports-agent.ts';
 import { ANSWER_FILE, requestFile } from './nfs/exports-job.ts';
 import { openRemote } from './nfs/remote.ts';
+import { startReportServer } from './reports/server.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 import { startTftpServer } from './tftp/server.ts';
 
 /** How often the interfaces are looked at: their addresses may change under us. */
 const INTERFACE_CHECK_MS = 10_000;
+/** How often it is looked who has fallen silent, or takes too long. */
+const STATES_CHECK_MS = 5_000;
 
 /** Where DHCP listens, by `dhcp` of an interface. */
 const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
@@ -94,11 +103,15 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
       checkGeneration,
       recipeNames: () => recipeNames(config.paths.images),
       recipeArch: (image) => recipeArch(config.paths.images, image),
+      makeHostKey: hostKeyMaker(run, config.paths.state),
+      neighbourMac,
+      fetchedBytes,
       log,
     },
     config,
     networks,
   );
+  parts.defer(() => fleet.conditions.stop());
   await fleet.reconcileExports();
   await inspectGenerations(fleet, warnings, log);
 
@@ -108,7 +121,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   const bootKeys = new BootKeyFile(join(config.paths.state, 'keys', 'boot.pem'));
   const openFile = createOpenBootFile({
     view: () => fleet.view(),
-    pin: (node, name) => fleet.pin(node, name),
+    pin: (node, name, address) => fleet.pin(node, name, address),
     macOf,
     plainRoot: config.tftp.root,
     log,
@@ -168,11 +181,17 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
           server.stop(),
         );
   await http?.listenAt(networks.values());
+  const reports = parts.adopt(
+    startReportServer({ port: config.reports.port, desk: fleet.reporting, log, warnings }),
+    (server) => server.stop(),
+  );
+  await reports.listenAt(networks.values());
 
   const counters = () => ({
     dhcp: dhcp.counters(),
     tftp: tftp.counters(),
     ...(http ? { http: http.counters() } : {}),
+    reports: reports.counters(),
   });
   const status = () =>
     describeStatus(
@@ -183,9 +202,40 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
       Date.now(),
     );
   const forNode = (node: Node, boot?: 'http' | 'tftp') => firmwareConfig(config, fleet, bootKeys, node, boot);
+  const power = new Power({
+    templates: config.power,
+    runSwitch,
+    addressOf: (node) => fleet.addresses.addressOf(node),
+    tell: (event) => fleet.events.tell(event),
+    onSwitched: (serial, power) => fleet.conditions.switched(serial, power),
+    log,
+  });
+  const rollouts = parts.adopt(
+    new Rollouts({
+      fleet,
+      transact: (writes) => store.transact({ writes }),
+      send: (node, order, options) => fleet.reporting.send(node, order, options),
+      power,
+      addressOf: (node) => fleet.addresses.addressOf(node),
+      ask: askUrl,
+      log,
+    }),
+    (opened) => opened.stop(),
+  );
+  rollouts.run();
   for (const address of [{ path: config.api.socket }, ...tcpAddress(config.api.listen)]) {
     const api = parts.adopt(
-      buildApi({ fleet, exporter, status, log, bootKeys, firmwareConfig: forNode, fetchedBytes }),
+      buildApi({
+        fleet,
+        exporter,
+        status,
+        log,
+        bootKeys,
+        firmwareConfig: forNode,
+        fetchedBytes,
+        power,
+        rollouts,
+      }),
       (opened) => opened.close(),
     );
     await listenAt(api, address);
@@ -196,9 +246,21 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     await followInterfaces(config, fleet, log);
     // Every time: an address that was taken may have come free.
     await http?.listenAt(fleet.view().networks.values());
+    await reports.listenAt(fleet.view().networks.values());
     await inspectGenerations(fleet, warnings, log);
   }, INTERFACE_CHECK_MS);
   parts.defer(() => clearInterval(watching));
+  const ticking = setInterval(() => fleet.conditions.tick(), STATES_CHECK_MS);
+  parts.defer(() => clearInterval(ticking));
+  const mounts = watchMounts({
+    awaited: () => fleet.conditions.awaitingRoot(),
+    addressOf: (serial) => {
+      const node = fleet.view().nodes.get(serial);
+      return node && fleet.addresses.addressOf(node);
+    },
+    onMounted: (serial) => fleet.conditions.mounted(serial),
+  });
+  parts.defer(() => mounts.stop());
   const ended = stopped();
   if ((await Promise.race([gate.opened, ended])) === undefined) {
     log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');

@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   tftp: ['net', 'model'],
   boot: ['net', 'model'],
   http: ['net', 'model'],
+  reports: ['net', 'model'],
   nfs: ['net', 'model'],
   imaging: ['net', 'model'],
   'config.ts': ['net', 'model'],
@@ -54,6 +55,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'tftp',
     'boot',
     'http',
+    'reports',
     'nfs',
     'imaging',
   ],
@@ -64,7 +66,7 @@ const FOR_ALL_BUT_SIM = 'boot/firmware.ts';
 
 /** Pure files: no Node, no waiting; time and randomness are arguments. */
 const PURE =
-  /(^|\/)(packet|options|decide|proxy|pool|transfer|negotiate|plan|render[\w-]*|parse|diff|desired|path|tree|[\w-]+-txt|pxe|identity)\.ts$|^boot\/(firmware|fat-)|^fleet\/eeprom-config|^http\/range/;
+  /(^|\/)(packet|options|decide|proxy|pool|transfer|negotiate|plan|render[\w-]*|parse|diff|desired|path|tree|[\w-]+-txt|pxe|identity)\.ts$|^reports\/message|^boot\/(firmware|fat-)|^fleet\/eeprom-config|^http\/range|^fleet\/node-state-step|^host\/tcp-table/;
 
 const imports = (file: string): string[] =>
   [

@@ -3,40 +3,14 @@ import type { Verdict } from '../fleet/retention.ts';
 import { imageOfUnknown } from '../model/boot-view.ts';
 import { bootTreeBytes } from '../model/generation.ts';
 import type { Instant, Lease } from '../model/lease.ts';
-import type { Node } from '../model/node.ts';
 import type { Sighting } from '../model/sighting.ts';
 import type { Warning } from '../model/warnings.ts';
 import { formatSubnet } from '../net/subnet.ts';
 import type { Exporter } from '../nfs/applied.ts';
-import type { ImageStatus, LeaseStatus, NodeStatus, NodesAnswer, StatusAnswer } from './schemas.ts';
+import { describeNode } from './describe-node.ts';
+import type { ImageStatus, LeaseStatus, NodesAnswer, StatusAnswer } from './schemas.ts';
 
 const iso = (instant: Instant): string => new Date(instant).toISOString();
-
-/** A node with what the fleet knows beside it. */
-export function describeNode(fleet: Fleet, node: Node): NodeStatus {
-  const view = fleet.view();
-  const generation = view.published.get(node.image);
-  const seen = fleet.sightings.bySerial(node.serial);
-  const booted = fleet.boots.record(node.serial);
-  return {
-    ...node,
-    state: generation ? 'ready' : 'image not built',
-    ip: node.ip ?? leaseOf(fleet, node)?.address,
-    generation: generation?.id,
-    boots: booted?.generation,
-    bootedAt: booted && iso(booted.since),
-    lastSeen: seen && iso(seen.at),
-  };
-}
-
-function leaseOf(fleet: Fleet, node: Node): Lease | undefined {
-  const { mac } = node;
-  if (!mac) return undefined;
-  const found = [...fleet.view().networks.keys()].flatMap(
-    (network) => fleet.leases.byMac(mac, network) ?? [],
-  );
-  return found.sort((a, b) => b.expiresAt - a.expiresAt)[0];
-}
 
 /** The machines that asked to boot and that nobody added. */
 function strangers(fleet: Fleet): Sighting[] {

@@ -1,54 +1,72 @@
-import { z } from 'zod';
-import { ipv4Schema, macSchema, nameSchema, serialSchema, tftpPrefixSchema } from '../model/node.ts';
+import type { FileFacts } from '../fleet/node-files.ts';
+import type { Profile, Settled } from '../fleet/resolve.ts';
+import type { Rollout, Step } from '../fleet/rollout/rollout.ts';
+import type { NodeSettings } from '../model/node.ts';
+import type { NodeState } from '../model/node-state.ts';
+import type { Report } from '../model/report.ts';
 
-/** What the API takes and gives, in one place: the service checks by these, the command line is typed by them. */
-
-export const addNodeSchema = z
-  .strictObject({
-    /** Left out for a machine that has none on the wire: its MAC stands for it. */
-    serial: serialSchema.optional(),
-    name: nameSchema.optional(),
-    mac: macSchema.optional(),
-    ip: ipv4Schema.optional(),
-    image: nameSchema.optional(),
-    role: nameSchema.optional(),
-    tftpPrefix: tftpPrefixSchema.optional(),
-    ramdisk: z.boolean().optional(),
-  })
-  .refine(({ serial, mac }) => serial !== undefined || mac !== undefined, {
-    message: 'give the serial number of a Pi, or the MAC address of another machine',
-  });
-
-/** `null` takes a value away. */
-export const setNodeSchema = z.strictObject({
-  name: nameSchema.optional(),
-  mac: macSchema.nullable().optional(),
-  ip: ipv4Schema.nullable().optional(),
-  image: nameSchema.optional(),
-  role: nameSchema.nullable().optional(),
-  tftpPrefix: tftpPrefixSchema.nullable().optional(),
-  ramdisk: z.boolean().nullable().optional(),
-});
+/** What the API gives, in one place: the command line is typed by it. What it takes is in node-schemas.ts. */
 
 export interface NodeStatus {
   readonly serial: string;
   readonly name: string;
-  /** `ready`: it will boot when it asks; `image not built`: its image has no published generation. */
-  readonly state: 'ready' | 'image not built';
+  readonly state: NodeState;
+  /** Why, where the state alone does not tell. */
+  readonly detail?: string | undefined;
+  /** ISO 8601, UTC: when it came to this state; absent of a node that was never heard of. */
+  readonly since?: string | undefined;
+  /** Of its boot files, while it loads: what it has got, and what its board fetches in all. */
+  readonly bytes?: number | undefined;
+  readonly ofBytes?: number | undefined;
+  /** Something is published of its image. */
+  readonly isImageBuilt: boolean;
   readonly mac?: string | undefined;
   /** The reserved address, or the one it has from the pool. */
   readonly ip?: string | undefined;
+  /** Where it is: a reserved address may be one that it has not booted with yet. */
+  readonly address?: string | undefined;
   readonly image: string;
+  readonly profile?: string | undefined;
   readonly role?: string | undefined;
   readonly tftpPrefix?: string | undefined;
   readonly ramdisk?: boolean | undefined;
-  /** What is published of its image, and what it booted last. */
+  readonly root?: NodeSettings['root'];
+  readonly memory?: string | undefined;
+  readonly disk?: string | undefined;
+  readonly nfs?: NodeSettings['nfs'];
+  readonly block?: NodeSettings['block'];
+  readonly power?: string | undefined;
+  readonly outlet?: string | undefined;
+  /** Of one node alone: who says each setting. */
+  readonly origins?: Settled['origins'];
+  /** Of one node alone: the public line of its SSH host key. */
+  readonly hostKey?: string | undefined;
+  /** Of one node alone: the files that no image holds. */
+  readonly files?: ReadonlyArray<FileFacts & { readonly origin: string }>;
+  /** The generation that it runs, by its own word or as its kernel was fetched. */
+  readonly runs?: string | undefined;
+  /** The one that it is to boot: its own, else what is published of its image. */
   readonly generation?: string | undefined;
+  /** It failed with that one so often that it boots this one. */
+  readonly fallsBackTo?: string | undefined;
+  /** What it booted last. */
   readonly boots?: string | undefined;
   /** ISO 8601, UTC. */
   readonly bootedAt?: string | undefined;
   /** ISO 8601, UTC: when its firmware last asked, since the service started. */
   readonly lastSeen?: string | undefined;
+  /** The last one since the service started. */
+  readonly report?: ReportStatus | undefined;
+}
+
+/** What a node said of itself. */
+export interface ReportStatus extends Omit<Report, 'clock'> {
+  /** ISO 8601, UTC: when it came. */
+  readonly at: string;
+  /** Seconds by which the node's clock is ahead of ours. */
+  readonly clockOffset: number;
+  /** `throttled` in words. */
+  readonly throttling?: readonly string[] | undefined;
 }
 
 /** A machine that asked to boot and that nobody added. */
@@ -71,6 +89,28 @@ export interface NodesAnswer {
 
 export interface NodeAnswer {
   readonly node: NodeStatus;
+  readonly revision: number;
+}
+
+export interface RemovedAnswer extends NodeAnswer {
+  /** The folder with what the node wrote: it is exported no more, and stays on the appliance. */
+  readonly kept?: string | undefined;
+}
+
+export interface ProfileStatus extends Profile {
+  readonly files: readonly FileFacts[];
+  /** Names of the nodes that have it. */
+  readonly nodes: readonly string[];
+}
+
+export interface ProfilesAnswer {
+  readonly profiles: readonly ProfileStatus[];
+}
+
+export interface ProfileAnswer {
+  readonly profile: ProfileStatus;
+  /** It was made by this request. */
+  readonly isNew?: boolean | undefined;
   readonly revision: number;
 }
 
@@ -137,6 +177,16 @@ export interface ExportStatus {
   readonly clients: readonly string[];
   readonly options: readonly string[];
   readonly problem?: string | undefined;
+  /** What should be known of it, while nothing is wrong. */
+  readonly remark?: string | undefined;
+}
+
+export interface ResetAnswer {
+  readonly serial: string;
+  readonly name: string;
+  /** On the appliance. */
+  readonly path: string;
+  readonly disks: readonly string[];
 }
 
 export interface LeaseStatus {
@@ -186,7 +236,65 @@ export interface StatusAnswer {
     readonly tftp: Readonly<Record<string, number>>;
     /** Absent while HTTP is not served. */
     readonly http?: Readonly<Record<string, number>>;
+    readonly reports?: Readonly<Record<string, number>>;
   };
+}
+
+export interface PowerAnswer {
+  readonly serial: string;
+  readonly name: string;
+  readonly action: 'on' | 'off' | 'cycle';
+  readonly ms: number;
+}
+
+export interface OrderAnswer {
+  readonly serial: string;
+  readonly name: string;
+  readonly order: 'reboot' | 'isolate';
+  /** Of `isolate`: the systemd target. */
+  readonly target?: string | undefined;
+  /** Until the node had taken it. */
+  readonly ms: number;
+}
+
+export interface KnownHost {
+  readonly serial: string;
+  readonly name: string;
+  readonly address?: string | undefined;
+  /** The public line of its SSH host key. */
+  readonly key: string;
+}
+
+/** How far a rollout is. */
+export interface RolloutStatus extends Omit<Rollout, 'startedAt' | 'endedAt'> {
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly endedAt?: string | undefined;
+  /** As the nodes tell that are done; absent before the first, and while it does not go on by itself. */
+  readonly estimatedEnd?: string | undefined;
+  readonly counts: Readonly<Record<Step['state'] | 'waiting', number>>;
+  readonly nodes: readonly RolloutNodeStatus[];
+}
+
+export interface RolloutNodeStatus {
+  readonly serial: string;
+  readonly name: string;
+  readonly step: Step['state'] | 'waiting';
+  /** Absent of one that is no node of the image any more. */
+  readonly state?: NodeState | undefined;
+  /** ISO 8601, UTC: of the step. */
+  readonly since?: string | undefined;
+  /** From its order to being up. */
+  readonly seconds?: number | undefined;
+  readonly text?: string | undefined;
+}
+
+export interface RetryAnswer {
+  readonly serial: string;
+  readonly name: string;
+  /** What it had failed to come up with, and gets again. */
+  readonly fellBackFrom?: string | undefined;
+  readonly generation?: string | undefined;
 }
 
 export interface BootKeyAnswer {

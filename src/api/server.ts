@@ -1,14 +1,22 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Power } from '../fleet/power.ts';
+import type { Rollouts } from '../fleet/rollout/rollouts.ts';
 import { parseSerial } from '../net/serial.ts';
 import type { Exporter } from '../nfs/applied.ts';
 import { addBootRoutes, type BootPorts } from './boot-routes.ts';
-import { describeImages, describeLease, describeNode, describeNodes } from './describe.ts';
+import { describeImages, describeLease } from './describe.ts';
 import { addEventRoutes } from './event-routes.ts';
 import { addImageRoutes, type ImagePorts } from './image-routes.ts';
+import { addNodeRoutes } from './node-routes.ts';
+import { addOrderRoutes } from './order-routes.ts';
+import { addPowerRoutes } from './power-routes.ts';
+import { addPrivateRoutes } from './private-routes.ts';
 import { installProblems } from './problems.ts';
+import { addProfileRoutes } from './profile-routes.ts';
 import { addPublishRoutes } from './publish-routes.ts';
-import { addNodeSchema, type ExportStatus, type StatusAnswer, setNodeSchema } from './schemas.ts';
+import { addRolloutRoutes } from './rollout-routes.ts';
+import type { ExportStatus, StatusAnswer } from './schemas.ts';
 
 export interface ApiPorts extends BootPorts, ImagePorts {
   readonly fleet: Fleet;
@@ -16,14 +24,23 @@ export interface ApiPorts extends BootPorts, ImagePorts {
   /** The engines' part of the status: what they counted since they started. */
   readonly status: () => StatusAnswer;
   readonly log: FastifyBaseLogger;
-}
-
-interface NodeReference {
-  Params: { reference: string };
+  /** Without it, there is no route to switch the power of nodes. */
+  readonly power?: Power;
+  /** Without them, nodes are moved all at once. */
+  readonly rollouts?: Rollouts;
 }
 
 /** The service's API, not yet listening: tests inject requests, the daemon binds it to the socket. */
-export function buildApi({ fleet, exporter, status, log, fetchedBytes, ...boot }: ApiPorts): FastifyInstance {
+export function buildApi({
+  fleet,
+  exporter,
+  status,
+  log,
+  fetchedBytes,
+  power,
+  rollouts,
+  ...boot
+}: ApiPorts): FastifyInstance {
   const api = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -33,28 +50,14 @@ export function buildApi({ fleet, exporter, status, log, fetchedBytes, ...boot }
 
   api.get('/v1/status', () => status());
 
-  api.get('/v1/nodes', () => describeNodes(fleet));
-  api.get<NodeReference>('/v1/nodes/:reference', ({ params }) => {
-    return {
-      node: describeNode(fleet, fleet.find(canonical(params.reference))),
-      revision: fleet.view().revision,
-    };
-  });
-  api.post('/v1/nodes', async ({ body }, reply) => {
-    const { node, revision } = await fleet.addNode(addNodeSchema.parse(body));
-    return reply.code(201).send({ node: describeNode(fleet, node), revision });
-  });
-  api.patch<NodeReference>('/v1/nodes/:reference', async ({ params, body }) => {
-    const { node, revision } = await fleet.setNode(canonical(params.reference), setNodeSchema.parse(body));
-    return { node: describeNode(fleet, node), revision };
-  });
-  api.delete<NodeReference>('/v1/nodes/:reference', async ({ params }) => {
-    const { node, revision } = await fleet.removeNode(canonical(params.reference));
-    return { node: describeNode(fleet, node), revision };
-  });
-
+  addNodeRoutes(api, fleet, canonical);
+  addProfileRoutes(api, fleet);
   addBootRoutes(api, { fleet, ...boot }, canonical);
   addImageRoutes(api, { fleet, fetchedBytes });
+  addPrivateRoutes(api, fleet, canonical);
+  addOrderRoutes(api, fleet, canonical);
+  if (rollouts) addRolloutRoutes(api, { fleet, rollouts }, canonical);
+  if (power) addPowerRoutes(api, { fleet, power }, canonical);
 
   api.get('/v1/images', () => describeImages(fleet));
   addPublishRoutes(api, fleet);

@@ -60,7 +60,7 @@ export function createOpenBootFile(options: OpenBootFileOptions): OpenBootFile {
     if (!pin) return { found: lookup(view(), client, requested) };
     let boot: LookedUp['boot'];
     const found = lookup(view(), client, requested, (node, name) => {
-      const pinned = pin(node, name);
+      const pinned = pin(node, name, client.address);
       boot = pinned && { pin: pinned, name };
       return pinned;
     });
@@ -210,19 +210,13 @@ function bufferFile(bytes: Buffer): { kind: 'file' } & BootFile {
   };
 }
 
-/** Firmware closes a file that it only looked at as one that it has read: the boot is told the same of both. */
+/** A file that firmware only looked at ends as one that it has read: the boot is told the same of both. */
 function toldWhenServed(
   file: Extract<Opened, { kind: 'file' }>,
   { pin, name }: NonNullable<LookedUp['boot']>,
 ): Opened {
   if (!pin.onServed) return file;
-  return {
-    ...file,
-    close: () => {
-      pin.onServed?.(name, file.size);
-      return file.close();
-    },
-  };
+  return { ...file, done: () => pin.onServed?.(name, file.size) };
 }
 
 function codeOf(error: unknown): string | undefined {

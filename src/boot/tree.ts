@@ -3,6 +3,7 @@ import type { BootPin } from '../model/boot-pin.ts';
 import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Node } from '../model/node.ts';
+import { faultOfRoot } from '../model/root-mode.ts';
 import { ipv4FromNumber } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { matchSerial } from '../net/serial.ts';
@@ -137,6 +138,8 @@ function fileOf(
   if (node.role !== undefined && !Object.hasOwn(generation.roles, node.role)) {
     return missing(`image ${generation.image} declares no role ${node.role}, which node ${node.name} has`);
   }
+  const fault = faultOfRoot(node, generation);
+  if (fault !== undefined) return missing(fault);
   const network = view.networks.get(client.interface);
   if (!network) return missing(`interface ${client.interface} has no address to mount the root from`);
   const words = boot.words?.(client.address) ?? [];

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { RolloutStatus } from '../api/schemas.ts';
 import type { Config } from '../config.ts';
 import type { BuildOrder, BuildProgress, BuildResult } from '../imaging/build.ts';
 import type { SourceOpener } from '../imaging/import/source.ts';
@@ -20,6 +21,7 @@ interface BuildOptions {
   lock?: string;
   update?: boolean;
   cache: boolean;
+  publish: boolean;
   fromStep?: string;
   verbose?: boolean;
   json?: boolean;
@@ -40,6 +42,7 @@ export function addBuildCommand(program: Command): void {
     .option('--lock <file>', 'exactly the packages of this lock')
     .option('--update', 'ask the archive for newer packages')
     .option('--no-cache', 'run every step again')
+    .option('--no-publish', 'only seal it, for netboot rollout to move nodes to it')
     .option('--from-step <id>', 'run this step and all after it again')
     .option('--verbose', 'show all that the build prints')
     .option('--json', 'for scripts')
@@ -47,7 +50,7 @@ export function addBuildCommand(program: Command): void {
       const config = await loadConfig(program);
       const asked = await orderOf(config, name, options);
       if (options.dryRun) return printPlan(asked, options.json === true);
-      await callApi(program, 'GET', '/v1/status'); // before minutes of work, not after: it has to publish the result
+      await mustBeFree(program, name, options); // before minutes of work, not after
       await buildAndPublish(program, asked, options);
     });
 }
@@ -56,23 +59,41 @@ export function addBuildCommand(program: Command): void {
 export async function buildAndPublish(
   program: Command,
   asked: Asked,
-  options: Pick<BuildOptions, 'verbose' | 'json'>,
+  options: Pick<BuildOptions, 'verbose' | 'json'> & { readonly publish?: boolean },
   openSource?: SourceOpener,
 ): Promise<void> {
   const { generation, outcome, steps } = await build(program, asked, options, openSource);
-  await callApi(program, 'POST', `/v1/images/${encodeURIComponent(asked.name)}/publish`, {
-    generation: generation.id,
-  });
+  const isPublished = options.publish !== false;
+  if (isPublished)
+    await callApi(program, 'POST', `/v1/images/${encodeURIComponent(asked.name)}/publish`, {
+      generation: generation.id,
+    });
   const pruned = await pruneSuperseded(program, asked.name);
   if (options.json) {
-    console.log(JSON.stringify({ generation: generation.id, outcome, steps, pruned }, null, 2));
+    const result = { generation: generation.id, outcome, isPublished, steps, pruned };
+    console.log(JSON.stringify(result, null, 2));
     return;
   }
   const { bootTreeBytes } = await import('../model/generation.ts');
   const sizes = `root ${formatBytes(generation.root.size)}, boot tree ${formatBytes(bootTreeBytes(generation))}`;
   if (outcome === 'unchanged') console.log(`nothing to do: ${generation.id} is what the recipe makes`);
-  console.log(`published ${generation.id} (${sizes}): nodes that boot from now on run it`);
+  if (isPublished) console.log(`published ${generation.id} (${sizes}): nodes that boot from now on run it`);
+  else console.log(`sealed ${generation.id} (${sizes}): move nodes to it with netboot rollout ${asked.name}`);
   if (pruned.length > 0) console.log(`deleted what nobody runs or falls back to: ${pruned.join(', ')}`);
+}
+
+/** Publishing needs the service, and nobody who moves the image's nodes at that time. */
+async function mustBeFree(program: Command, name: string, { publish }: BuildOptions): Promise<void> {
+  if (!publish) return;
+  const rollouts = await callApi<readonly RolloutStatus[]>(program, 'GET', '/v1/rollouts');
+  const active = rollouts.find(
+    ({ image, state }) => image === name && ['running', 'paused', 'stopped'].includes(state),
+  );
+  if (!active) return;
+  throw new Refusal(
+    `Rollout ${active.id} of image "${name}" is ${active.state}, so nothing can be published`,
+    `Give it up (netboot rollout abort ${name}), or only build: netboot build-image ${name} --no-publish`,
+  );
 }
 
 type Asked = Omit<BuildOrder, 'run' | 'openSource' | 'progress'>;

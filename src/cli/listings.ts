@@ -26,11 +26,11 @@ export function addListCommands(program: Command): void {
 }
 
 function formatExports(exports: readonly ExportStatus[]): string {
-  const rows = exports.map(({ path, clients, options, problem }) => [
+  const rows = exports.map(({ path, clients, options, problem, remark }) => [
     path,
     clients.join(' '),
     options.join(','),
-    problem ?? 'ok',
+    problem ?? remark ?? 'ok',
   ]);
   return formatTable(['PATH', 'CLIENTS', 'OPTIONS', 'STATE'], rows);
 }
@@ -68,6 +68,7 @@ function formatStatus(status: StatusAnswer): string {
     `tftp: ${counted(status.counters.tftp)}`,
     `tftp now: ${formatTftpLoad(status.tftp)}`,
     ...(status.counters.http ? [`http: ${counted(status.counters.http)}`] : []),
+    ...(status.counters.reports ? [`reports: ${counted(status.counters.reports)}`] : []),
   ].join('\n');
 }
 

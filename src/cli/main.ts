@@ -5,11 +5,18 @@ import { addBootCommands } from './boot.ts';
 import { ServiceRefusal } from './client.ts';
 import { addEventsCommand } from './events.ts';
 import { addImageCommands } from './images.ts';
+import { addKnownHostsCommand } from './known-hosts.ts';
 import { addLintCommand } from './lint.ts';
 import { addListCommands } from './listings.ts';
+import { addNodeListings } from './node-listings.ts';
 import { addNodeCommands } from './nodes.ts';
+import { addOrderCommands } from './orders.ts';
+import { addPowerCommand } from './power.ts';
+import { addPrivateCommand } from './private.ts';
+import { addProfileCommands } from './profiles.ts';
 import { addPruneCommand } from './prune.ts';
 import { addRollbackCommand } from './rollback.ts';
+import { addRolloutCommands } from './rollout.ts';
 import { addServiceCommands } from './service.ts';
 import { addSimCommands } from './sim.ts';
 
@@ -24,13 +31,20 @@ const program = new Command('netboot')
 
 addServiceCommands(program);
 addNodeCommands(program);
+addNodeListings(program);
+addProfileCommands(program);
 addListCommands(program);
 addImageCommands(program);
 addLintCommand(program);
 addRollbackCommand(program);
+addRolloutCommands(program);
 addPruneCommand(program);
+addPrivateCommand(program);
 addEventsCommand(program);
 addBootCommands(program);
+addKnownHostsCommand(program);
+addOrderCommands(program);
+addPowerCommand(program);
 addSimCommands(program);
 
 // Whoever reads what we print may have seen enough (`| head`): what is under way is finished all the same.

@@ -21,10 +21,25 @@ const recordSchema = z.object({
   gotKernel: z.boolean(),
   /** Until then: what it may still be running, when it was somebody else who asked. */
   before: z.string().optional(),
+  /** It came up. */
+  isUp: z.boolean().optional(),
+  /** A person or a rollout wants it tried anew: this boot is not counted as one that failed. */
+  isForgiven: z.boolean().optional(),
+  /** What it came up with last, in this boot or an earlier one. */
+  good: z.string().optional(),
+  /** What it was to boot, and how often in a row that got its kernel and never came up; gone when it does. */
+  failed: z.object({ generation: z.string(), boots: z.number() }).optional(),
 });
 
 /** Which generation a machine boots, or booted last. */
 export type BootRecord = z.output<typeof recordSchema>;
+
+/** A node did not come up often enough with what it is to boot, and gets what it came up with last. */
+export interface FallBack {
+  readonly from: string;
+  readonly to: StoredGeneration;
+  readonly attempts: number;
+}
 
 interface Session {
   record: BootRecord;
@@ -67,10 +82,16 @@ const LINES_INTERVAL_MS = 10_000;
 export interface BootsPorts {
   readonly store: Store;
   readonly log: Log;
-  readonly published: (image: string) => StoredGeneration | undefined;
+  /** What the node is to boot: its own assignment, else what its image stands for. */
+  readonly intended: (node: Node) => StoredGeneration | undefined;
   readonly generation: (id: string) => StoredGeneration | undefined;
   readonly isNode: (serial: Serial) => boolean;
   readonly onBegun: (node: Node, generation: StoredGeneration) => void;
+  /** What is to be stored in the same transaction as the beginning of a boot. */
+  readonly alongside?: (node: Node, generation: StoredGeneration, at: Instant) => readonly Write[];
+  /** `nodes.attempts` of the configuration: boots in a row without coming up, after which a node gets its last good one. */
+  readonly attempts?: number;
+  readonly onFellBack?: (node: Node, fallBack: FallBack) => void;
   /** Wall clock, for records. */
   readonly now?: () => Instant;
   /** Milliseconds of a clock that nobody sets. */
@@ -78,7 +99,7 @@ export interface BootsPorts {
 }
 
 /**
- * The boots of all nodes. A node that begins to boot is kept at the generation that is published in that moment, for every
+ * The boots of all nodes. A node that begins to boot is kept at the generation that it is to have in that moment, for every
  * file, until it begins anew: its firmware asks DHCP, or, where another server answers that, a first request tells.
  */
 export class Boots {
@@ -115,8 +136,11 @@ export class Boots {
     return [...new Set(sessions.map(({ generation }) => generation))];
   }
 
-  /** A program asked DHCP: a boot begins with the next file, unless it is a copy, or a later stage of the boot under way. */
-  announce(stage: BootStage): void {
+  /**
+   * A program asked DHCP: a boot begins with the next file, unless it is a copy, or a later stage of the boot under way.
+   * @returns whether it does.
+   */
+  announce(stage: BootStage): boolean {
     const at = this.#elapsed();
     const before = this.#stages.get(stage.serial);
     this.#stages.delete(stage.serial);
@@ -126,15 +150,17 @@ export class Boots {
       if (stranger !== undefined) this.#stages.delete(stranger);
     }
     const session = this.#sessions.get(stage.serial);
-    if (!session) return;
+    if (!session) return true;
     const isCopy = before?.xid === stage.xid && before.order === stage.order && at - before.at < COPY_MS;
     const isLater = before && stage.order > before.order && at - session.lastAt < SILENCE_MS;
     const isBootcode = session.isInRom && at - session.lastAt < SILENCE_MS;
-    if (!isCopy && !isLater && !isBootcode) session.isOver = true;
+    const isNew = !isCopy && !isLater && !isBootcode;
+    if (isNew) session.isOver = true;
+    return isNew;
   }
 
   /** The generation that `name` of the node's tree comes from; `undefined` when none is published. */
-  pin(node: Node, name: string): BootPin | undefined {
+  pin(node: Node, name: string): (BootPin & { readonly since: Instant }) | undefined {
     const at = this.#elapsed();
     let session = this.#sessions.get(node.serial);
     if (!session || !isUnderWay(session, name, at)) session = this.#begin(node, name, at);
@@ -143,7 +169,40 @@ export class Boots {
     if (name !== session.record.first) session.hasAskedForMore = true;
     if (!ROM_FILES.has(name)) session.isInRom = false;
     if (!session.record.gotKernel && isKernel(session.generation, name)) this.#gotKernel(session);
-    return session;
+    const { generation, stored, record } = session;
+    return { generation, stored, since: record.since };
+  }
+
+  /** The node reports that it is up with this generation: to that it can always go back. */
+  cameUp(serial: Serial, generation: string): void {
+    const last = this.#records.get(serial);
+    if (!last) return;
+    const isThis = last.generation === generation && last.gotKernel;
+    if (last.good === generation && (!isThis || last.isUp)) return;
+    const { failed, ...rest } = last;
+    const kept = failed?.generation === generation ? {} : { failed };
+    this.#change({ ...rest, ...(failed ? kept : {}), good: generation, ...(isThis ? { isUp: true } : {}) });
+  }
+
+  /** It gets what it is to boot again, however often it failed with that. @returns whether it had failed. */
+  retry(serial: Serial): boolean {
+    const last = this.#records.get(serial);
+    if (!last) return false;
+    const { failed, ...rest } = last;
+    if (!failed && last.isUp) return false;
+    this.#change({ ...rest, isForgiven: true });
+    return failed !== undefined;
+  }
+
+  /** What the node would get instead of what it is to boot. */
+  fallBack(node: Node): FallBack | undefined {
+    const intended = this.#ports.intended(node);
+    return intended && this.#fallBackFrom(node, intended, this.#failures(node.serial, intended.id));
+  }
+
+  /** The generation that the node came up with last. */
+  lastGood(serial: Serial): string | undefined {
+    return this.#records.get(serial)?.good;
   }
 
   #restore(record: BootRecord): void {
@@ -164,10 +223,13 @@ export class Boots {
   }
 
   #begin(node: Node, name: string, at: number): Session | undefined {
-    const generation = this.#ports.published(node.image);
-    if (!generation) return undefined;
+    const intended = this.#ports.intended(node);
+    if (!intended) return undefined;
     const { serial } = node;
     const last = this.#records.get(serial);
+    const failures = this.#failures(serial, intended.id);
+    const fallBack = this.#fallBackFrom(node, intended, failures);
+    const generation = fallBack?.to ?? intended;
     const ran = last?.gotKernel ? last.generation : last?.before;
     const record: BootRecord = {
       serial,
@@ -176,6 +238,8 @@ export class Boots {
       first: name,
       gotKernel: false,
       ...(ran === undefined || ran === generation.id ? {} : { before: ran }),
+      ...(last?.good === undefined ? {} : { good: last.good }),
+      ...(failures > 0 ? { failed: { generation: intended.id, boots: failures } } : {}),
     };
     const session: Session = {
       record,
@@ -188,28 +252,54 @@ export class Boots {
       stored: undefined,
     };
     this.#sessions.set(serial, session);
-    const stored = this.#keep(record, this.#surplus(serial));
+    const alongside = this.#ports.alongside?.(node, generation, record.since) ?? [];
+    const stored = this.#keep(record, [...this.#surplus(serial), ...alongside]);
     session.stored = stored.then(() => {
       session.stored = undefined;
     });
     this.#ports.onBegun(node, generation);
+    if (fallBack && last?.generation === intended.id) this.#ports.onFellBack?.(node, fallBack);
     return session;
+  }
+
+  /** How often in a row the node, up to its last boot, got the kernel of this generation and never came up with it. */
+  #failures(serial: Serial, intended: string): number {
+    const last = this.#records.get(serial);
+    const before = last?.failed?.generation === intended ? last.failed.boots : 0;
+    if (last?.generation !== intended || !last.gotKernel) return before;
+    if (last.isUp) return 0;
+    return last.isForgiven ? before : before + 1;
+  }
+
+  /** One that does not report never comes up, and nothing is known of it. */
+  #fallBackFrom(node: Node, intended: StoredGeneration, failures: number): FallBack | undefined {
+    const good = this.#records.get(node.serial)?.good;
+    if (failures < (this.#ports.attempts ?? Number.POSITIVE_INFINITY) || good === undefined) return undefined;
+    const to = this.#ports.generation(good);
+    const isOther = to !== undefined && to.id !== intended.id && to.image === intended.image;
+    if (!isOther || !intended.provides?.includes('reports')) return undefined;
+    return { from: intended.id, to, attempts: failures };
+  }
+
+  /** The record of a boot that is known already. */
+  #change(record: BootRecord): void {
+    const session = this.#sessions.get(record.serial);
+    if (session) session.record = record;
+    void this.#keep(record);
   }
 
   #gotKernel(session: Session): void {
     const { before: _, ...record } = session.record;
-    session.record = { ...record, gotKernel: true };
-    void this.#keep(session.record, []);
+    this.#change({ ...record, gotKernel: true });
   }
 
   /** Resolves when it is durable, and also when that fails or takes too long. */
-  async #keep(record: BootRecord, surplus: readonly Serial[]): Promise<void> {
+  async #keep(record: BootRecord, alongside: readonly Write[] = []): Promise<void> {
     this.#records.delete(record.serial); // to the end of the order
     this.#records.set(record.serial, record);
     const put: Write = { kind: 'put', key: `${PREFIX}${record.serial}`, value: record };
-    const deletes = surplus.map((serial): Write => ({ kind: 'delete', key: `${PREFIX}${serial}` }));
     const written = this.#ports.store
-      .transact({ writes: [put, ...deletes] })
+      .transact({ writes: [put, ...alongside] })
       .catch((error: unknown) =>
         this.#unstored((left) =>
           this.#ports.log.error(
@@ -227,7 +317,7 @@ export class Boots {
   }
 
   /** A stranger more than there is room for pushes out the one that booted longest ago. */
-  #surplus(serial: Serial): Serial[] {
+  #surplus(serial: Serial): Write[] {
     if (this.#records.has(serial) || this.#ports.isNode(serial)) return [];
     if (this.#records.size < MOST_STRANGERS) return [];
     const strangers = [...this.#records.keys()].filter((each) => !this.#ports.isNode(each));
@@ -236,7 +326,7 @@ export class Boots {
       this.#records.delete(each);
       this.#sessions.delete(each);
     }
-    return surplus;
+    return surplus.map((each) => ({ kind: 'delete', key: `${PREFIX}${each}` }));
   }
 }
 
@@ -253,6 +343,6 @@ function isUnderWay(
 }
 
 /** The last of a boot, or nearly so; U-Boot takes the plain kernel beside the Pis', and boot.img has all in it. */
-function isKernel({ boot }: StoredGeneration, name: string): boolean {
+export function isKernel({ boot }: StoredGeneration, name: string): boolean {
   return name === boot.kernel || name === 'vmlinuz' || name === 'boot.img';
 }

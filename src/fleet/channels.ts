@@ -67,6 +67,12 @@ export class Channels {
     return this.#generations.get(id);
   }
 
+  /** The generation of that id, when it is there and nobody deletes it. */
+  usable(id: string | undefined): StoredGeneration | undefined {
+    const found = id === undefined ? undefined : this.#generations.get(id);
+    return found && !this.isRetired(found) ? found : undefined;
+  }
+
   /** The ids that were published before, the newest first, whether they are still there or not. */
   history(image: string): readonly string[] {
     return this.#channels().get(image)?.previous ?? [];
@@ -139,6 +145,17 @@ export class Channels {
     );
   }
 
+  /** The one that was sealed last. @throws Refusal when none is there. */
+  newest(image: string): StoredGeneration {
+    const usable = this.generations().filter((each) => each.image === image && !this.isRetired(each));
+    const newest = usable.toSorted((a, b) => Date.parse(b.sealedAt) - Date.parse(a.sealedAt))[0];
+    if (newest) return newest;
+    throw new Refusal(
+      `Image "${image}" has no sealed generation`,
+      `See "netboot images"; build it with: netboot build-image ${image}`,
+    );
+  }
+
   /**
    * The generation that was published before the present one.
    * @throws Refusal with what there is when none is there any more.
@@ -158,8 +175,16 @@ export class Channels {
     );
   }
 
-  /** Resolves with the store's revision when the pointer has durably moved. */
-  publish({ id, image }: StoredGeneration): Promise<number> {
+  /**
+   * Resolves with the store's revision when the pointer has durably moved.
+   * @param beside what is written in the same transaction.
+   */
+  publish(generation: StoredGeneration, beside: readonly Write[] = []): Promise<number> {
+    return this.#store.transact({ writes: [this.pointer(generation), ...beside] });
+  }
+
+  /** For a transaction: the image stands for this generation. */
+  pointer({ id, image }: StoredGeneration): Write {
     const before = this.#channels().get(image);
     const earlier = before ? [before.generation, ...before.previous] : [];
     const last = before && this.publishedAt(image);
@@ -167,7 +192,7 @@ export class Channels {
     const previous = [...new Set(earlier)].filter((other) => other !== id);
     const times = Object.fromEntries(previous.map((each) => [each, this.publishedAt(image, each)]));
     const value: Channel = { generation: id, previous, since, times };
-    return this.#store.transact({ writes: [{ kind: 'put', key: `${PREFIX}${image}`, value }] });
+    return { kind: 'put', key: `${PREFIX}${image}`, value };
   }
 
   #channels(): Map<string, Channel> {

@@ -72,6 +72,10 @@ export type FleetEvent =
         | 'node done'
         | 'node failed'
         | 'node put back'
+        /** It could not be reached: it gets the target at the end. */
+        | 'node skipped'
+        /** It was removed, or has another image now. */
+        | 'node left'
         | 'paused'
         | 'resumed'
         | 'stopped'

@@ -1,10 +1,13 @@
 import { modelOfOui } from '../boot/firmware.ts';
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
-import type { Node } from '../model/node.ts';
+import type { Node, NodeSettings, OwnNode } from '../model/node.ts';
+import { faultOfRoot } from '../model/root-mode.ts';
 import { type Mac, oui, parseMac } from '../net/mac.ts';
 import { matchSerial, type Serial, serialOfMac } from '../net/serial.ts';
 import { formatSubnet, isHostAddress } from '../net/subnet.ts';
+import type { Choices } from './choices.ts';
+import { type Members, type Profile, resolveNode } from './resolve.ts';
 
 /**
  * What stands for the serial number of a machine that is added by its MAC.
@@ -24,7 +27,7 @@ export function serialForMac(mac: Mac | undefined): Serial {
 }
 
 /** The serial is taken: by the same machine, or by another whose MAC ends alike. */
-export function clash(serial: Serial, present: Node, asked: { readonly mac?: Mac | undefined }): Refusal {
+export function clash(serial: Serial, present: OwnNode, asked: { readonly mac?: Mac | undefined }): Refusal {
   if (asked.mac && present.mac !== asked.mac && serial === serialOfMac(asked.mac)) {
     return new Refusal(
       `The last eight digits of ${asked.mac} name node "${present.name}" (${present.mac ?? 'a Pi'}) already`,
@@ -37,13 +40,38 @@ export function clash(serial: Serial, present: Node, asked: { readonly mac?: Mac
   );
 }
 
+/** Nobody names one. */
+export function noImage(images: readonly string[]): Refusal {
+  return new Refusal('No image is named', `Give one with --image: ${images.join(', ') || 'none is known'}.`);
+}
+
 /**
- * What must hold of a node before it is stored, beside the others in the view.
- * @param images every image there is: published, or with a recipe to build it from.
+ * What must hold of a node before it is stored, beside the others.
  * @throws Refusal naming the clash and the remedy.
  */
-export function checkNode(view: BootView, node: Node, images: readonly string[]): void {
-  for (const other of view.nodes.values()) {
+export function checkNode(
+  members: Members,
+  own: OwnNode,
+  defaultImage: string | undefined,
+  choices: Choices,
+): void {
+  checkOwn(choices.view, members, own);
+  const profile = own.profile === undefined ? undefined : findProfile(members, own.profile);
+  const node = resolveNode(own, profile, defaultImage);
+  if (!node) throw noImage(choices.images);
+  checkSettings(node, choices, { node, before: members.nodes.get(own.serial) });
+}
+
+/** @throws Refusal when there is no such profile. */
+export function findProfile({ profiles }: Members, name: string): Profile {
+  const found = profiles.get(name);
+  if (found) return found;
+  const known = profiles.size > 0 ? `Known profiles: ${[...profiles.keys()].join(', ')}. ` : '';
+  throw new Refusal(`There is no profile "${name}"`, `${known}Make it with: netboot set-profile ${name}`);
+}
+
+function checkOwn(view: BootView, { own }: Members, node: OwnNode): void {
+  for (const other of own.values()) {
     if (other.serial === node.serial) continue;
     const who = `node ${other.name} (${other.serial})`;
     if (other.name === node.name)
@@ -75,21 +103,47 @@ export function checkNode(view: BootView, node: Node, images: readonly string[])
     );
   }
   if (node.ip) checkAddress(view, node, node.ip);
-  if (!images.includes(node.image)) {
+}
+
+/**
+ * What must hold of what a node, or a profile, is set to.
+ * @param node whose settings these are, if they are one's.
+ * @param before what holds now: what has not changed is no reason to refuse what does.
+ * @throws Refusal naming what there is not, and what there is.
+ */
+export function checkSettings(
+  settings: NodeSettings,
+  { view, images, power, intended }: Choices,
+  { node, before }: { readonly node?: Node | undefined; readonly before?: NodeSettings | undefined },
+): void {
+  const { image, role } = settings;
+  const isChanged = (...keys: (keyof NodeSettings)[]) =>
+    !before || keys.some((key) => settings[key] !== before[key]);
+  if (image !== undefined && isChanged('image') && !images.includes(image)) {
     const known =
       images.length > 0
         ? `Known images: ${images.join(', ')}.`
         : 'No image is known: see paths.images of the configuration.';
-    throw new Refusal(`There is no image "${node.image}"`, known);
+    throw new Refusal(`There is no image "${image}"`, known);
   }
-  const generation = view.published.get(node.image);
-  if (node.role && generation && !generation.roles[node.role]) {
+  if (settings.power !== undefined && isChanged('power') && !power.includes(settings.power)) {
+    const known = power.length > 0 ? `There are: ${power.join(', ')}. ` : '';
+    throw new Refusal(
+      `The configuration has no power commands "${settings.power}"`,
+      `${known}Add them under "power:", and restart the service.`,
+    );
+  }
+  const generation = node ? intended(node) : view.published.get(image ?? '');
+  if (!generation) return;
+  if (role && isChanged('role', 'image') && !generation.roles[role]) {
     const roles = Object.keys(generation.roles).join(', ') || 'none';
-    throw new Refusal(`The image "${node.image}" has no role "${node.role}"`, `Its roles: ${roles}.`);
+    throw new Refusal(`The image "${image}" has no role "${role}"`, `Its roles: ${roles}.`);
   }
+  const fault = node && isChanged('root', 'nfs', 'image') && faultOfRoot(node, generation);
+  if (fault) throw new Refusal(`${fault[0]?.toUpperCase()}${fault.slice(1)}`, 'Nothing has changed.');
 }
 
-function checkAddress(view: BootView, node: Node, ip: NonNullable<Node['ip']>): void {
+function checkAddress(view: BootView, node: OwnNode, ip: NonNullable<OwnNode['ip']>): void {
   const networks = [...view.networks.values()].flatMap((each) => [each, ...(each.relayed ?? [])]);
   const network = networks.find(({ subnet }) => isHostAddress(subnet, ip));
   if (!network) {

@@ -4,11 +4,13 @@ import { bootTreeBytes, type GenerationCheck, type StoredGeneration } from '../m
 import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { WarningSink } from '../model/warnings.ts';
 import type { Exporter } from '../nfs/applied.ts';
-import { desiredExports } from '../nfs/desired.ts';
+import { desiredExports, type PrivateArea } from '../nfs/desired.ts';
+import type { Export } from '../nfs/export.ts';
 import type { Boots } from './boots.ts';
 import type { Channels } from './channels.ts';
 import type { EventHub } from './events.ts';
 import { mayGo, retain, type Verdict } from './retention.ts';
+import type { Write } from './store.ts';
 
 export interface PublishingPorts {
   readonly channels: Channels;
@@ -20,6 +22,10 @@ export interface PublishingPorts {
   /** `build.keep` of the configuration. */
   readonly keep: number;
   readonly view: () => BootView;
+  /** The folders that nodes have of their own. */
+  readonly areas?: (() => readonly PrivateArea[]) | undefined;
+  /** Generations that are needed beside those: id → by whom, in words. */
+  readonly held?: (() => ReadonlyMap<string, readonly string[]>) | undefined;
   /** Makes a new view of what the channels say now. */
   readonly show: (revision: number) => void;
 }
@@ -56,6 +62,8 @@ export class Publishing {
   readonly #ports: PublishingPorts;
   readonly #warned = new Set<string>();
   readonly #lookInTurn = oneAtATime();
+  /** On its way to being published: exported already, whoever has the exports applied meanwhile. */
+  #coming: StoredGeneration | undefined;
 
   constructor(ports: PublishingPorts) {
     this.#ports = ports;
@@ -85,22 +93,55 @@ export class Publishing {
    * node that has begun to boot goes on with what it began with.
    * @throws Refusal when the root cannot be exported: then nothing has changed.
    */
-  async move(generation: StoredGeneration, kind: 'published' | 'rolled back'): Promise<Published> {
+  async move(
+    generation: StoredGeneration,
+    kind: 'published' | 'rolled back',
+    beside: readonly Write[] = [],
+  ): Promise<Published> {
     const { channels, events, show, view } = this.#ports;
     const { image, id } = generation;
-    await this.#export(generation);
-    const before = view().published.get(image)?.id;
-    const revision = await channels.publish(generation);
-    show(revision);
-    if (before === id) return { revision, generation: id };
-    events.tell({ kind, image, generation: id, before });
-    return { revision, generation: id, before };
+    try {
+      await this.#export(generation);
+      const before = view().published.get(image)?.id;
+      const revision = await channels.publish(generation, beside);
+      show(revision);
+      if (before === id) return { revision, generation: id };
+      events.tell({ kind, image, generation: id, before });
+      return { revision, generation: id, before };
+    } finally {
+      this.#coming = undefined;
+    }
+  }
+
+  /**
+   * Exports a generation, and then makes a change by which nodes boot it although no image stands for it.
+   * @throws Refusal when its root cannot be exported: then nothing has changed.
+   */
+  async lend(generation: StoredGeneration, change: () => Promise<void>): Promise<void> {
+    try {
+      await this.#export(generation);
+      await change();
+    } finally {
+      this.#coming = undefined;
+    }
+    await this.reconcileExports();
   }
 
   /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */
   async reconcileExports(): Promise<void> {
-    const { exporter, channels, view } = this.#ports;
-    await exporter.apply(desiredExports(view(), channels.superseded()));
+    await this.#ports.exporter.apply(this.#desired());
+  }
+
+  /** Why this path is not served; `undefined` when it is, or is not to be. */
+  problemOf(path: string): string | undefined {
+    return this.#ports.exporter.state().exports.find((entry) => entry.path === path)?.problem;
+  }
+
+  #desired(): Export[] {
+    const { channels, view, areas } = this.#ports;
+    const coming = this.#coming ? [this.#coming] : [];
+    const held = [...this.#held().keys()].flatMap((id) => channels.usable(id) ?? []);
+    return desiredExports(view(), [...channels.superseded(), ...held, ...coming], areas?.());
   }
 
   /** What becomes of each generation, as of now. */
@@ -114,6 +155,7 @@ export class Publishing {
       history: new Map(channels.images().map((image) => [image, channels.history(image)])),
       boots: boots.all(),
       pinned: new Set(boots.pinned().map(({ id }) => id)),
+      held: this.#held(),
       retired: new Set(generations.filter((each) => channels.isRetired(each)).map(({ id }) => id)),
       nodeName: (serial) => nodes.get(serial)?.name,
       keep,
@@ -197,6 +239,10 @@ export class Publishing {
     for (const id of found.keys()) this.#warned.add(id);
   }
 
+  #held(): ReadonlyMap<string, readonly string[]> {
+    return this.#ports.held?.() ?? new Map();
+  }
+
   async #check(...asked: Parameters<CheckGeneration>): Promise<GenerationCheck> {
     return (await this.#ports.checkGeneration?.(...asked)) ?? { isGone: false, faults: [] };
   }
@@ -216,11 +262,11 @@ export class Publishing {
   }
 
   async #export(generation: StoredGeneration): Promise<void> {
-    const { exporter, channels, view } = this.#ports;
-    const path = rootExportPath(view().exportsFolder, generation.id);
-    await exporter.apply(desiredExports(view(), [...channels.superseded(), generation]));
-    const problem = exporter.state().exports.find((entry) => entry.path === path)?.problem;
+    this.#coming = generation;
+    await this.reconcileExports();
+    const problem = this.problemOf(rootExportPath(this.#ports.view().exportsFolder, generation.id));
     if (problem === undefined) return;
+    this.#coming = undefined;
     await this.reconcileExports();
     throw new Refusal(
       `The root of ${generation.id} cannot be exported: ${problem}`,

@@ -11,6 +11,8 @@ export interface RetentionFacts {
   /** Image → the ids published before, the newest first. */
   readonly history: ReadonlyMap<string, readonly string[]>;
   readonly boots: readonly BootRecord[];
+  /** Id → who needs it beside those, in words. */
+  readonly held?: ReadonlyMap<string, readonly string[]> | undefined;
   /** Ids of those that a machine boots at this moment. */
   readonly pinned: ReadonlySet<string>;
   /** Ids of those that were withdrawn already: they were to be deleted. */
@@ -49,6 +51,7 @@ export function retain(facts: RetentionFacts): Verdict[] {
     const users = [
       ...(published === id ? [`image ${image} stands for it`] : []),
       ...(running.get(id) ?? (facts.pinned.has(id) ? ['a machine boots it now'] : [])),
+      ...(facts.held?.get(id) ?? []),
     ];
     const history = present(facts.history.get(image) ?? []);
     const isNew = newOnes(facts, image, published).slice(0, facts.keep).includes(id);
@@ -85,12 +88,14 @@ function newOnes(
 function runners({ boots, nodeName, now }: RetentionFacts): Map<string, string[]> {
   const users = new Map<string, string[]>();
   const add = (id: string, user: string) => users.set(id, [...(users.get(id) ?? []), user]);
-  for (const { serial, generation, before, since } of boots) {
+  for (const { serial, generation, before, good, since } of boots) {
     const name = nodeName(serial);
     if (name === undefined && now - since > STRANGER_MS) continue;
     const who = name === undefined ? `machine ${serial}, which is no node,` : `node ${name}`;
     add(generation, `${who} booted it at ${new Date(since).toISOString()}`);
     if (before !== undefined) add(before, `${who} may still run it`);
+    // A stranger never reports, so it has none.
+    if (good !== undefined && good !== generation && good !== before) add(good, `${who} falls back to it`);
   }
   return users;
 }

@@ -8,6 +8,7 @@ const MOST = 1024;
 /** The machines that asked to boot, newest last. Kept in memory: a machine that still waits asks again. */
 export class Sightings {
   readonly #byMac = new Map<Mac, Sighting>();
+  readonly #bySerial = new Map<Serial, Mac>();
 
   record(sighting: Sighting): void {
     const before = this.#byMac.get(sighting.mac);
@@ -15,7 +16,8 @@ export class Sightings {
     // The Pi 3 boot ROM does not tell its serial; what an earlier stage told stays known.
     const serial = sighting.serial ?? before?.serial;
     this.#byMac.set(sighting.mac, serial ? { ...sighting, serial } : sighting);
-    if (this.#byMac.size > MOST) this.#byMac.delete(this.#byMac.keys().next().value as Mac);
+    if (serial) this.#bySerial.set(serial, sighting.mac);
+    if (this.#byMac.size > MOST) this.#forget(this.#byMac.keys().next().value as Mac);
   }
 
   all(): Sighting[] {
@@ -23,6 +25,13 @@ export class Sightings {
   }
 
   bySerial(serial: Serial): Sighting | undefined {
-    return this.all().findLast((sighting) => sighting.serial === serial);
+    const mac = this.#bySerial.get(serial);
+    return mac && this.#byMac.get(mac);
+  }
+
+  #forget(mac: Mac): void {
+    const serial = this.#byMac.get(mac)?.serial;
+    if (serial && this.#bySerial.get(serial) === mac) this.#bySerial.delete(serial);
+    this.#byMac.delete(mac);
   }
 }

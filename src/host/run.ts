@@ -23,6 +23,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   debugfs: 'e2fsprogs',
   mcopy: 'mtools',
   mtype: 'mtools',
+  'ssh-keygen': 'openssh-client',
 };
 
 const SBIN = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';

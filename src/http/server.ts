@@ -2,23 +2,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { isExpectedMiss } from '../boot/firmware.ts';
 import type { OpenBootFile } from '../model/boot-file.ts';
+import { Connections } from '../model/connections.ts';
 import { lineBudget } from '../model/line-budget.ts';
+import { type Listener, Listeners } from '../model/listeners.ts';
 import type { Log } from '../model/log.ts';
-import { oneAtATime } from '../model/one-at-a-time.ts';
 import { throttle } from '../model/throttle.ts';
 import type { WarningSink } from '../model/warnings.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
-import { Connections } from './connections.ts';
 import { type HttpCounters, newHttpCounters } from './counters.ts';
 import { etagOf, partOf } from './range.ts';
 import { agentOf, pathOf } from './request.ts';
 import { sendPart } from './send.ts';
-
-/** Where to listen: an address of ours, and the interface that has it. */
-export interface HttpListener {
-  readonly interface: string;
-  readonly address: Ipv4;
-}
 
 export interface HttpLimits {
   readonly connections: number;
@@ -42,11 +36,8 @@ export interface HttpServerOptions {
 }
 
 export interface HttpBootServer {
-  /**
-   * Listens at these addresses from now on and at no others; transfers from an address that is gone run to their end.
-   * For an interface where it cannot, a warning stands until a later call finds the address free.
-   */
-  listenAt(listeners: Iterable<HttpListener>): Promise<void>;
+  /** See {@link Listeners.listenAt}. */
+  listenAt(listeners: Iterable<Listener>): Promise<void>;
   /** `running`: transfers that run now. */
   counters(): Readonly<Record<keyof HttpCounters | 'running', number>>;
   stop(): Promise<void>;
@@ -81,15 +72,12 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
   const { port, openFile, log, warnings } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newHttpCounters();
-  const servers = new Map<string, Server>();
-  const troubled = new Set<string>();
   const connections = new Connections(limits, Date.now);
   /** Of each connection, the answers under way and the last of them: they go out one after the other. */
   const queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
   const busy = throttle(BUSY_LOG_INTERVAL_MS, Date.now);
   const sentLines = lineBudget(LINES_PER_SECOND.sent, Date.now);
   const unsentLines = lineBudget(LINES_PER_SECOND.unsent, Date.now);
-  const inTurn = oneAtATime();
   let running = 0;
 
   /** Why a request was not answered with its file. */
@@ -97,7 +85,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     unsentLines((left) => log[level]({ ...fields, ...(left > 0 ? { left } : {}) }, message));
   }
 
-  function accept(listener: HttpListener, socket: Socket): void {
+  function accept(listener: Listener, socket: Socket): void {
     const client = socket.remoteAddress ?? '';
     const superfluous = connections.add(client, socket);
     if (superfluous) {
@@ -114,7 +102,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     socket.once('close', () => connections.delete(client, socket));
   }
 
-  function receive(listener: HttpListener, request: IncomingMessage, response: ServerResponse): void {
+  function receive(listener: Listener, request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const queue = queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
     queues.set(socket, queue);
@@ -180,6 +168,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
       clearTimeout(deadline);
       running -= 1;
       await file.close();
+      file.done?.();
     }
   }
 
@@ -246,8 +235,7 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     );
   }
 
-  /** @throws Error when the address is taken, gone or not allowed. */
-  async function open(listener: HttpListener): Promise<void> {
+  function serverFor(listener: Listener): Server {
     const server = createServer({
       maxHeaderSize: MOST_HEADER_BYTES,
       headersTimeout: limits.headersMs,
@@ -265,68 +253,31 @@ export function startHttpServer(options: HttpServerOptions): HttpBootServer {
     server.on('connection', (socket) => accept(listener, socket));
     server.on('request', (request, response) => receive(listener, request, response));
     server.on('clientError', refuse);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: listener.address, port, exclusive: true }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    server.on('error', (error) =>
-      log.error({ id: 'HTTP_SOCKET', interface: listener.interface, err: error }, 'socket failed'),
-    );
-    servers.set(keyOf(listener), server);
+    return server;
   }
 
-  let isStopped = false;
-
-  async function follow(wanted: ReadonlyMap<string, HttpListener>): Promise<void> {
-    if (isStopped) return; // whoever follows the interfaces may come a moment late
-    for (const [key, server] of servers) {
-      if (wanted.has(key)) continue;
-      servers.delete(key);
-      server.close();
-    }
-    const over = new Set(troubled);
-    for (const [key, listener] of wanted) {
-      if (servers.has(key)) continue;
-      await open(listener).catch((error: Error) => {
-        const id = warningOf(listener);
-        over.delete(id);
-        troubled.add(id);
-        warnings.raise(
-          id,
-          `HTTP is not served on ${listener.interface}: ${error.message}. Stop what listens at ${listener.address}:${port}, or set another port or "http: { port: off }" in the configuration; it is tried again until then`,
-        );
-      });
-    }
-    for (const id of over) {
-      troubled.delete(id);
-      warnings.clear(id);
-    }
-    if (isStopped) for (const server of servers.values()) server.close();
-  }
+  const listeners = new Listeners({
+    port,
+    serverFor,
+    warnings,
+    onError: ({ interface: name }, error) =>
+      log.error({ id: 'HTTP_SOCKET', interface: name, err: error }, 'socket failed'),
+    describe: ({ interface: name, address }, error) => ({
+      id: `HTTP_NOT_SERVED ${name}`,
+      text: `HTTP is not served on ${name}: ${error.message}. Stop what listens at ${address}:${port}, or set another port or "http: { port: off }" in the configuration; it is tried again until then`,
+    }),
+  });
 
   return {
-    listenAt(listeners) {
-      const wanted = new Map([...listeners].map((listener) => [keyOf(listener), listener]));
-      return inTurn(() => follow(wanted));
-    },
+    listenAt: (wanted) => listeners.listenAt(wanted),
     counters: () => ({ ...counters, running }),
     async stop() {
-      isStopped = true;
-      const closed = [...servers.values()].map(
-        (server) => new Promise<void>((resolve) => server.close(() => resolve())),
-      );
-      servers.clear();
+      const stopped = listeners.stop();
       for (const socket of connections.all()) socket.destroy();
-      await Promise.all(closed);
+      await stopped;
     },
   };
 }
-
-const keyOf = ({ interface: name, address }: HttpListener): string => `${name} ${address}`;
-const warningOf = (listener: HttpListener): string => `HTTP_NOT_SERVED ${listener.interface}`;
 
 /** A short answer in words, for the person who looks at a screen or a log. */
 function say(

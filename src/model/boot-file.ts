@@ -31,6 +31,8 @@ export interface BootFile {
   /** At most `length` bytes from `offset`; fewer only at the end of the file. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
+  /** To be called when the client has it, or as much of it as it wanted; who holds files longer closes them later. */
+  readonly done?: () => void;
 }
 
 /** A miss is a normal answer (a Pi probes for a dozen files it need not have); the reason is for the log and the wire. */

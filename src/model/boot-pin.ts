@@ -17,8 +17,11 @@ export interface BootPin {
   readonly onServed?: ((name: string, bytes: number) => void) | undefined;
 }
 
-/** Asked for each file of a node's tree; `undefined` when nothing is published that the node could boot. */
-export type PinBoot = (node: Node, name: string) => BootPin | undefined;
+/**
+ * Asked for each file of a node's tree; `undefined` when nothing is published that the node could boot.
+ * @param address who asks, who need not be the node.
+ */
+export type PinBoot = (node: Node, name: string, address: Ipv4) => BootPin | undefined;
 
 /**
  * A program that boots asked DHCP where to begin. One boot is several of them, one after the other: a boot ROM, the

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-const MOST_FILE_BYTES = 64 * 1024;
+export const MOST_FILE_BYTES = 64 * 1024;
 
 /** A file that a node, or each node of a profile, has and no image holds: a key, a certificate, a setting of its own. */
 export const nodeFileSchema = z.strictObject({

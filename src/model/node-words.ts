@@ -3,4 +3,4 @@
  * own names a disk (`root=PARTUUID=…`, `init=…/init_resize.sh`, `resize`) that a diskless Pi would wait for without end.
  */
 export const NODE_WORDS =
-  /^(root|rootfstype|rootflags|nfsroot|init|ip|fsck\.repair|systemd\.(hostname|machine_id|unit))=|^(ro|rw|resize)$/;
+  /^(root|rootfstype|rootflags|nfsroot|init|ip|fsck\.repair|nfs\.nfs4_unique_id|systemd\.(hostname|machine_id|unit)|netboot\.[\w.-]+)=|^(ro|rw|resize)$/;

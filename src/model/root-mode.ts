@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import type { Serial } from '../net/serial.ts';
+import type { Generation } from './generation.ts';
+import type { Node } from './node.ts';
 import { sizeSchema } from './size.ts';
 
 /**
@@ -33,15 +36,39 @@ export const ROOT_DEFAULTS = {
   nfs: 3,
 } as const satisfies RootSettings;
 
+export type SettledRoot = { readonly [Key in keyof RootSettings]-?: NonNullable<RootSettings[Key]> };
+
 /** How the node has its root, all settled: its own word, else its image's, else the default. */
-export function settleRoot(
-  node: RootSettings,
-  image: RootSettings | undefined,
-): Required<{ [K in keyof RootSettings]: NonNullable<RootSettings[K]> }> {
+export function settleRoot(node: RootSettings, image: RootSettings | undefined): SettledRoot {
   return {
     root: node.root ?? image?.root ?? ROOT_DEFAULTS.root,
     memory: node.memory ?? image?.memory ?? ROOT_DEFAULTS.memory,
     disk: node.disk ?? image?.disk ?? ROOT_DEFAULTS.disk,
     nfs: node.nfs ?? image?.nfs ?? ROOT_DEFAULTS.nfs,
   };
+}
+
+/** The folder that is exported to this node alone. */
+export function privateExportPath(exportsFolder: string, serial: Serial): string {
+  return `${exportsFolder}/private/${serial}`;
+}
+
+/** In that folder: the disk of a `private` root. */
+export const ROOT_DISK = 'root.ext4';
+
+/** Why this generation cannot give the node the root it is to have, with the remedy; `undefined` when it can. */
+export function faultOfRoot(
+  node: RootSettings & Pick<Node, 'name' | 'serial'>,
+  generation: Pick<Generation, 'id' | 'image' | 'boot' | 'node' | 'provides'>,
+): string | undefined {
+  const { root, nfs } = settleRoot(node, generation.node);
+  const hasInitramfs = generation.boot.initramfs !== undefined;
+  if (root === 'readonly' && (nfs === 3 || !hasInitramfs)) return undefined;
+  const wanted = root === 'readonly' ? 'NFS 4' : `root ${root}`;
+  const otherwise = `netboot set-node ${node.serial} ${root === 'readonly' ? '--nfs 3' : '--root readonly'}`;
+  if (!hasInitramfs) {
+    return `${wanted} of node ${node.name} needs an initramfs, and image ${generation.image} has none: take "initramfs: false" out of it, or ${otherwise}`;
+  }
+  if (generation.provides?.includes('root-modes')) return undefined;
+  return `generation ${generation.id} was built before there was ${wanted}, which node ${node.name} is to have: netboot build-image ${generation.image}, or ${otherwise}`;
 }

@@ -23,6 +23,8 @@ export interface ExportState {
   readonly since?: Instant | undefined;
   /** Why it is not served, or what is wrong with it, in words. */
   readonly problem?: string | undefined;
+  /** What should be known of it, in words, while nothing is wrong. */
+  readonly remark?: string | undefined;
 }
 
 /** What serves the exports. */
@@ -43,6 +45,13 @@ export interface AppliedExport {
   readonly entry: Export;
   readonly since?: Instant;
   readonly problem?: string;
+  readonly remark?: string;
+}
+
+/** What came of making an export ready: a `problem` keeps it from being served. */
+export interface Prepared {
+  readonly problem?: string | undefined;
+  readonly remark?: string | undefined;
 }
 
 /** The state after an application: an export served as before keeps its `since`. */
@@ -51,22 +60,25 @@ export function afterApplying(
   desired: readonly Export[],
   problems: ReadonlyMap<string, string>,
   now: Instant,
+  remarks: ReadonlyMap<string, string> = new Map(),
 ): AppliedExport[] {
   return desired.map((entry) => {
     const problem = problems.get(entry.path);
     if (problem !== undefined) return { entry, problem };
     const old = before.find((each) => each.entry.path === entry.path);
     const since = old?.since !== undefined && isSameExport(old.entry, entry) ? old.since : now;
-    return { entry, since };
+    const remark = remarks.get(entry.path);
+    return { entry, since, ...(remark === undefined ? {} : { remark }) };
   });
 }
 
-export function exportState({ entry, since, problem }: AppliedExport): ExportState {
+export function exportState({ entry, since, problem, remark }: AppliedExport): ExportState {
   return {
     path: entry.path,
     clients: entry.clients,
     options: entry.options,
     ...(since === undefined ? {} : { since }),
     ...(problem === undefined ? {} : { problem }),
+    ...(remark === undefined ? {} : { remark }),
   };
 }

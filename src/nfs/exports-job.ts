@@ -22,6 +22,7 @@ export const exportsAnswerSchema = z.strictObject({
       options: z.array(z.string()),
       since: z.number().optional(),
       problem: z.string().optional(),
+      remark: z.string().optional(),
     }),
   ),
 });

@@ -13,7 +13,7 @@ import { describeChange, diffExports } from './diff.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import type { Export } from './export.ts';
 import { type GaneshaSession, openSession } from './ganesha-session.ts';
-import { prepareExport } from './prepare.ts';
+import { prepareExports } from './prepare.ts';
 import { assignExportIds, renderGanesha } from './render-ganesha.ts';
 
 const idsSchema = z.record(z.string(), z.int().min(1).max(65535));
@@ -110,11 +110,7 @@ export function openGanesha(options: ExporterOptions): Exporter {
   const reconcile = async (desired: readonly Export[]): Promise<void> => {
     if (isStopped) return;
     clearTimeout(retry);
-    const problems = new Map<string, string>();
-    for (const entry of desired) {
-      const problem = await prepareExport(entry, options);
-      if (problem) problems.set(entry.path, problem);
-    }
+    const { problems, remarks } = await prepareExports(desired, options);
     const sound = desired.filter(({ path }) => !problems.has(path));
     try {
       if ((await serve(sound, problems)) && refused.length > 0) {
@@ -133,7 +129,7 @@ export function openGanesha(options: ExporterOptions): Exporter {
       problems.set(path, 'NFS-Ganesha does not export it; see its lines in the log');
     await unmountAllBut(new Set(sound.map(({ path }) => path)));
     report(desired, problems);
-    applied = afterApplying(applied, desired, problems, now());
+    applied = afterApplying(applied, desired, problems, now(), remarks);
   };
 
   const closeSession = async () => {

@@ -14,7 +14,7 @@ import { readIfThere, writeDurably } from './durable-file.ts';
 import type { Export } from './export.ts';
 import { parseMountInfo } from './mounts.ts';
 import { foreignLines, parseExports } from './parse.ts';
-import { prepareExport } from './prepare.ts';
+import { prepareExports } from './prepare.ts';
 import { renderExports } from './render-exports.ts';
 import { unmount } from './sealed-mount.ts';
 
@@ -94,11 +94,7 @@ export function openKernel(options: KernelOptions): Exporter {
   };
 
   const reconcile = async (desired: readonly Export[]): Promise<void> => {
-    const problems = new Map<string, string>();
-    for (const entry of desired) {
-      const problem = await prepareExport(entry, options);
-      if (problem) problems.set(entry.path, problem);
-    }
+    const { problems, remarks } = await prepareExports(desired, options);
     const isSound = ({ path }: Export) => !problems.has(path);
     await warnOfForeignLines(desired);
     await mountRoots(desired.filter(isSound), problems);
@@ -117,7 +113,7 @@ export function openKernel(options: KernelOptions): Exporter {
       log.info({ id: 'NFS_EXPORTS_CHANGED', kind: change.kind }, describeChange(change));
     for (const [path, problem] of problems)
       log.error({ id: 'NFS_EXPORT_FAILED', path }, `${path}: ${problem}`);
-    applied = afterApplying(applied, desired, problems, now());
+    applied = afterApplying(applied, desired, problems, now(), remarks);
   };
 
   return {

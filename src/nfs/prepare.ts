@@ -1,31 +1,72 @@
 import { chmod, mkdir, stat } from 'node:fs/promises';
+import type { Prepared } from './applied.ts';
 import { type Bounds, outOfBounds } from './confine.ts';
 import { wwwPath } from './desired.ts';
 import { type Export, exportSchema } from './export.ts';
+import { prepareArea } from './private-area.ts';
+
+/** Disks that are made at a time: a disk is a few tens of milliseconds of a processor. */
+const AT_A_TIME = 4;
+
+/** What is wrong with which exports, and what should be known of them, by their paths. */
+export interface Preparation {
+  readonly problems: Map<string, string>;
+  readonly remarks: Map<string, string>;
+}
+
+/** Makes ready all of them. */
+export async function prepareExports(entries: readonly Export[], bounds: Bounds): Promise<Preparation> {
+  const problems = new Map<string, string>();
+  const remarks = new Map<string, string>();
+  const left = entries.values();
+  const work = async () => {
+    for (const entry of left) {
+      const { problem, remark } = await prepareExport(entry, bounds);
+      if (problem !== undefined) problems.set(entry.path, problem);
+      if (remark !== undefined) remarks.set(entry.path, remark);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  return { problems, remarks };
+}
 
 /**
- * Makes ready what an export needs on this machine: its folder, and for the web content those of S1-5. What is there
- * stays as it is. Gives the reason when the export cannot be served.
+ * Makes ready what an export needs on this machine: its folder, for the web content those of S1-5, for a node its disks.
+ * What is there stays as it is.
  */
-export async function prepareExport(entry: Export, bounds: Bounds): Promise<string | undefined> {
+export async function prepareExport(entry: Export, bounds: Bounds): Promise<Prepared> {
   const parsed = exportSchema.safeParse(entry);
   if (!parsed.success) {
-    return parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+    return {
+      problem: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
+    };
   }
-  const reason = outOfBounds(entry, bounds);
-  if (reason) return reason;
+  const problem = outOfBounds(entry, bounds);
+  if (problem) return { problem };
   try {
-    if (entry.squashfs && !(await stat(entry.squashfs)).isFile()) return `${entry.squashfs} is not a file`;
+    if (entry.area)
+      return withAudience(entry, await prepareArea(entry.path, entry.area, bounds.exportsFolder));
+    if (entry.squashfs && !(await stat(entry.squashfs)).isFile())
+      return { problem: `${entry.squashfs} is not a file` };
     await makeFolder(entry.path);
     if (entry.path === wwwPath(bounds.exportsFolder)) {
       for (const child of ['html', 'cgi-bin']) await makeFolder(`${entry.path}/${child}`);
     }
-    return undefined;
+    return {};
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT'
-      ? `its root ${entry.squashfs} is missing`
-      : (error as Error).message;
+    return {
+      problem:
+        entry.squashfs && (error as NodeJS.ErrnoException).code === 'ENOENT'
+          ? `its root ${entry.squashfs} is missing`
+          : (error as Error).message,
+    };
   }
+}
+
+function withAudience({ clients }: Export, prepared: Prepared): Prepared {
+  if (clients.length > 0 || prepared.problem !== undefined) return prepared;
+  const remark = 'not exported yet: nothing has told the address of its node';
+  return { remark: prepared.remark === undefined ? remark : `${remark}; ${prepared.remark}` };
 }
 
 /** `mkdir -p`, 0755 whatever the umask: the nodes' web servers read there as nobody. */

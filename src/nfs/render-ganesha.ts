@@ -38,6 +38,9 @@ export function assignExportIds(
  * Io_Flusher: Ganesha 6.5 (Debian 13) ends where it lacks CAP_SYS_RESOURCE for that, which matters only to machines that
  * write to their own exports. 4.3 (Debian 12) takes no notice of the line.
  *
+ * Disable_ACL: an overlay that a node lays over its root copies a file up with all its attributes, and gives up where
+ * there is an ACL to be read that it cannot write to its own disk, as NFS 4 shows one for every file.
+ *
  * Dir_Chunk: no names are kept, only attributes. With Attr_Expiration_Time = 0, which the web content has, 6.5 never
  * notices that a folder changed (mdcache_getattrs) and goes on giving the file that a page has replaced. For a whole
  * export there is no such key; on a sealed root it costs 0.1 s of CPU in the listing of 7500 files (both, measured).
@@ -80,6 +83,7 @@ function renderExport(entry: Export, ids: ReadonlyMap<string, number>): string {
   Pseudo = "${entry.path}";
   Protocols = 3, 4;
   Transports = TCP;
+  Disable_ACL = true;
   SecType = sys;
   Squash = ${squash};
   Filesystem_Id = ${filesystemId(fsidOf(entry) ?? stableUuid(entry.path))};
@@ -93,12 +97,14 @@ function renderExport(entry: Export, ids: ReadonlyMap<string, number>): string {
 
 /**
  * A folder people edit on the appliance itself: Ganesha would go on showing what it read up to 60 s ago, as nothing
- * tells it (Attr_Expiration_Time). `sync` of exports(5): a write is answered when it is on the disk (NFS_Commit).
+ * tells it (Attr_Expiration_Time). `sync` of exports(5): a write is answered when it is on the disk (NFS_Commit). A node's
+ * own disk is written by a kernel that sends COMMIT when its file system needs that, and knows how to wait for it: with
+ * NFS_Commit each of its writes would wait for the disk.
  */
 function renderWritable(entry: Export): string {
   return `
   Attr_Expiration_Time = 0;
-  NFS_Commit = ${entry.options.includes('sync')};`;
+  NFS_Commit = ${entry.area === undefined && entry.options.includes('sync')};`;
 }
 
 /** A UUID as Ganesha's `major.minor`, two unsigned 64-bit numbers. */

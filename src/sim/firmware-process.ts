@@ -49,6 +49,7 @@ export async function runFirmware(
   await run('ip', ['netns', 'exec', namespace, 'setpriv', '--pdeathsig', 'KILL', ...argv], {
     onLine,
     signal,
+    killSignal: 'SIGKILL',
   });
   if (outcome) return outcome;
   throw new CommandError(`the virtual firmware ended without an outcome: ${strayLines.join('\n')}`, {

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { CommandError, type Run } from '../model/command.ts';
 import type { Board } from './board.ts';
 import { fetchedFiles } from './firmware-process.ts';
 import { kernelFormat } from './kernel-image.ts';
 import { faultOfPi5Network } from './pi5-ethernet.ts';
+import { Qmp } from './qmp.ts';
 
 export interface QemuOptions {
   readonly namespace: string;
@@ -17,17 +19,24 @@ export interface QemuOptions {
   /** Public key that may log in as root, given to systemd as a credential. */
   readonly authorizedKey?: string;
   readonly logFile: string;
+  /** A kernel that panics and stays so counts as failed. Without it such a machine hangs until it is stopped, as a Pi does. */
+  readonly endsOnPanic: boolean;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
 export type QemuOutcome =
   | { readonly kind: 'powered-off' }
+  /** The guest reset itself: it rebooted, or its kernel panicked and has `panic=SECONDS`. */
+  | { readonly kind: 'reset'; readonly why: string }
   | { readonly kind: 'failed'; readonly reason: string };
+
+/** A panic's message comes out line by line. */
+const PANIC_TEXT_MS = 1_000;
 
 /**
  * Starts the fetched kernel, initramfs and command line, byte for byte, in a virtual machine on the Pi's own cable
- * and with its MAC address; ends when that powers off or reboots. The machine is QEMU's `virt`, not a Pi: the
+ * and with its MAC address; ends when that powers off or resets. The machine is QEMU's `virt`, not a Pi: the
  * devices and the device tree are QEMU's.
  */
 export async function bootInQemu(run: Run, options: QemuOptions): Promise<QemuOutcome> {
@@ -45,29 +54,83 @@ export async function bootInQemu(run: Run, options: QemuOptions): Promise<QemuOu
   const argv = await qemuArguments(options);
 
   const log = createWriteStream(options.logFile, { flags: 'a' });
-  const panicked = new AbortController();
-  let panic: string | undefined;
+  const ended = new AbortController();
+  const qmpFile = join(options.folder, 'qmp');
+  const panic = new Panic(await readFile(files.cmdline, 'latin1'), options.endsOnPanic);
+  const opening = Qmp.open(qmpFile, ended.signal);
   const onLine = (raw: string) => {
     const line = withoutControls(raw);
     log.write(`${line}\n`);
     options.print(line);
-    const found = /Kernel panic - not syncing.*/.exec(line);
-    if (found && panic === undefined) {
-      panic = found[0];
-      setTimeout(() => panicked.abort(), 1_000).unref(); // let the rest of its message come out
-    }
+    panic.read(line);
   };
-  const signal = AbortSignal.any([options.signal, panicked.signal]);
+  const signal = AbortSignal.any([options.signal, panic.signal]);
   try {
     const inNamespace = ['netns', 'exec', options.namespace, 'setpriv', '--pdeathsig', 'KILL'];
-    await run('ip', [...inNamespace, 'qemu-system-aarch64', ...argv], { onLine, signal });
+    const running = run(
+      'ip',
+      [...inNamespace, 'qemu-system-aarch64', ...argv, ...monitorArguments(qmpFile)],
+      {
+        onLine,
+        signal,
+        killSignal: 'SIGKILL',
+      },
+    );
+    void running.catch(() => {}).finally(() => ended.abort());
+    const qmp = await opening;
+    qmp?.begin();
+    panic.onHang = () => qmp?.hold();
+    await running;
+    await qmp?.closed;
+    if (qmp?.shutdown !== 'guest-reset') return { kind: 'powered-off' };
+    return { kind: 'reset', why: panic.text ?? 'it rebooted' };
   } catch (error) {
-    if (panic === undefined || !(error instanceof CommandError)) throw error;
+    if (panic.text === undefined || !panic.signal.aborted || !(error instanceof CommandError)) throw error;
+    return { kind: 'failed', reason: panic.text };
   } finally {
+    panic.forget();
     log.end();
     await once(log, 'close');
+    await rm(qmpFile, { force: true });
   }
-  return panic === undefined ? { kind: 'powered-off' } : { kind: 'failed', reason: panic };
+}
+
+/** Watches the console for a kernel's last words. */
+class Panic {
+  text: string | undefined;
+  /** It stays as it is. Called once its message is out: a machine that only spins need not do so at this one's expense. */
+  onHang = () => {};
+  readonly #resets: boolean;
+  readonly #isEnd: boolean;
+  readonly #ended = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(cmdline: string, isEnd: boolean) {
+    this.#resets = /(^|\s)panic=-?[1-9]/.test(cmdline);
+    this.#isEnd = isEnd;
+  }
+
+  /** Aborted when a panic is to end the machine. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  read(line: string): void {
+    const found = /Kernel panic - not syncing.*/.exec(line)?.[0];
+    if (found === undefined || this.text !== undefined) return;
+    this.text = found;
+    if (!this.#isEnd && this.#resets) return;
+    this.#timer = setTimeout(() => (this.#isEnd ? this.#ended.abort() : this.onHang()), PANIC_TEXT_MS);
+  }
+
+  forget(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Held (`-S`) until somebody hears what it tells. */
+function monitorArguments(socket: string): string[] {
+  return ['-S', '-qmp', `unix:${socket.replaceAll(',', ',,')},server=on,wait=off`];
 }
 
 /** The firmware's interface becomes a mere cable between the rack and the machine, which has the MAC from now on. */

@@ -3,6 +3,7 @@ import { Refusal, type Run } from '../model/command.ts';
 import { parseIpv4 } from '../net/ipv4.ts';
 import { matchSerial, type Serial } from '../net/serial.ts';
 import type { Board } from './board.ts';
+import { unplugAll } from './outlet.ts';
 
 /**
  * A rack is a network namespace `nb-<rack>` with a bridge `br0`, in which the appliance runs; each Pi has a
@@ -79,6 +80,11 @@ export async function unplug(run: Run, rack: string, serial: Serial): Promise<vo
   });
 }
 
+/** Nothing goes through a Pi's cable any more, in either direction; where there is none, nothing does anyway. */
+export async function pullCable(run: Run, rack: string, serial: Serial): Promise<void> {
+  await run('ip', ['-n', rackNamespace(rack), 'link', 'set', portOf(serial), 'down']).catch(() => {});
+}
+
 /** Name of the rack's end of a Pi's cable. */
 export function portOf(serial: Serial): string {
   return `pi${serial}`;
@@ -87,6 +93,7 @@ export function portOf(serial: Serial): string {
 /** Takes the whole rack down, Pis first. A rack that is not there is no error. */
 export async function removeRack(run: Run, rack: string): Promise<void> {
   checkName(rack);
+  await unplugAll(rack);
   const own = rackNamespace(rack);
   const isPi = (name: string) => name.startsWith(`${own}-`) && matchSerial(name.slice(own.length + 1));
   const namespaces = (await listNamespaces(run)).filter((name) => name === own || isPi(name));

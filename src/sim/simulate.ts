@@ -2,10 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Run } from '../model/command.ts';
+import { type AgentOutcome, type AgentSettings, runAgentProcess } from './agent-process.ts';
 import { type BoardChoice, boardOf } from './board.ts';
 import type { FileRequest, FirmwareEvent } from './firmware-event.ts';
 import { type FirmwareOutcome, runFirmware } from './firmware-process.ts';
-import { bootInQemu } from './qemu.ts';
+import { bootInQemu, type QemuOutcome } from './qemu.ts';
 import { plugIn, unplug } from './rack.ts';
 import { describeEvent } from './transcript.ts';
 
@@ -14,6 +15,10 @@ export interface Simulation extends BoardChoice {
   readonly rack: string;
   /** Also start what was fetched, in QEMU; otherwise the boot ends where the kernel would start. */
   readonly boot: boolean;
+  /** In place of that: a system that only says and serves what a booted one would. */
+  readonly agent?: AgentSettings;
+  /** With `boot`: a kernel that panics counts as failed; default: it hangs, or resets the machine, as on a Pi. */
+  readonly endsOnPanic?: boolean;
   /** Public key that may log in as root on the booted system. */
   readonly authorizedKey?: string;
   /** Memory of the booted machine; default 1024. */
@@ -41,12 +46,14 @@ export type SimResult = {
       readonly cmdline: string;
     }
   | { readonly kind: 'powered-off'; readonly bootedMs: number }
-  | { readonly kind: 'failed'; readonly reason: string }
+  /** It reset itself: its firmware would start again. */
+  | { readonly kind: 'reset'; readonly why: string; readonly bootedMs: number }
+  | { readonly kind: 'failed'; readonly reason: string; readonly stage: 'firmware' | 'system' }
 );
 
 /**
- * One virtual Pi from power-on to where its firmware hands over or gives up, or, with `boot`, until the booted
- * system powers off. Leaves no namespace, process or file behind, however it ends.
+ * One virtual Pi from power-on to where its firmware hands over or gives up, or, with `boot` or `agent`, until the booted
+ * system powers off or resets. Leaves no namespace, process or file behind, however it ends.
  * @throws Refusal when there is no such rack or the Pi is running already; CommandError when aborted or a program fails.
  */
 export async function simulatePi(simulation: Simulation): Promise<SimResult> {
@@ -69,28 +76,49 @@ export async function simulatePi(simulation: Simulation): Promise<SimResult> {
     const outcome = await runFirmware(run, namespace, order, report, signal);
     const firmwareMs = Math.round(performance.now() - startedAt);
     print(describeOutcome(outcome, firmwareMs));
-    if (outcome.kind === 'failed') return { ...outcome, requests, firmwareMs };
-    if (!simulation.boot) return { ...outcome, kind: 'kernel-served', requests, firmwareMs };
+    if (outcome.kind === 'failed') return { ...outcome, stage: 'firmware', requests, firmwareMs };
+    if (!simulation.boot && !simulation.agent)
+      return { ...outcome, kind: 'kernel-served', requests, firmwareMs };
 
     const bootedAt = performance.now();
-    const ended = await bootInQemu(run, {
-      namespace,
-      board,
-      folder,
-      memoryMiB: simulation.memoryMiB ?? 1024,
-      ...(simulation.authorizedKey ? { authorizedKey: simulation.authorizedKey } : {}),
-      logFile: simulation.consoleLog ?? join(folder, 'console.log'),
-      print: (line) => print(`│ ${line}`),
-      signal,
-    });
+    const ended = simulation.agent
+      ? await runAgentProcess(
+          run,
+          namespace,
+          { ...simulation.agent, serial: board.serial, cmdline: outcome.cmdline, timeScale: order.timeScale },
+          (line) => print(`│ ${line}`),
+          signal,
+        )
+      : await bootInQemu(run, {
+          namespace,
+          board,
+          folder,
+          memoryMiB: simulation.memoryMiB ?? 1024,
+          ...(simulation.authorizedKey ? { authorizedKey: simulation.authorizedKey } : {}),
+          logFile: simulation.consoleLog ?? join(folder, 'console.log'),
+          endsOnPanic: simulation.endsOnPanic ?? false,
+          print: (line) => print(`│ ${line}`),
+          signal,
+        });
     const bootedMs = Math.round(performance.now() - bootedAt);
-    print(ended.kind === 'failed' ? `FAILED    ${ended.reason}` : `── powered off after ${bootedMs} ms`);
+    print(describeEnd(ended, bootedMs));
     return ended.kind === 'failed'
-      ? { ...ended, requests, firmwareMs }
+      ? { ...ended, stage: 'system', requests, firmwareMs }
       : { ...ended, requests, firmwareMs, bootedMs };
   } finally {
     await unplug(run, rack, board.serial);
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function describeEnd(ended: QemuOutcome | AgentOutcome, ms: number): string {
+  switch (ended.kind) {
+    case 'failed':
+      return `FAILED    ${ended.reason}`;
+    case 'reset':
+      return `── reset after ${ms} ms: ${ended.why}`;
+    case 'powered-off':
+      return `── powered off after ${ms} ms`;
   }
 }
 

@@ -1,4 +1,13 @@
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  writeSync,
+} from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import type { Document, Store, Transaction, Write } from '../fleet/store.ts';
@@ -24,6 +33,8 @@ interface Row {
 }
 
 const flush = promisify(fdatasync);
+
+const OWNER_ONLY = 0o600;
 
 /**
  * Of a new file. A commit writes whole pages, and the leases of one moment lie on as many pages as they are: with small ones
@@ -69,6 +80,7 @@ export class SqliteStore implements Store {
   /** @throws Refusal when the file cannot be used: unwritable, or another service holds it. */
   constructor(file: string) {
     try {
+      keepFromOthers(file);
       this.#db = new DatabaseSync(file);
       // One writer, for the life of the process: a second service on the same state is refused, not interleaved.
       this.#db.exec(
@@ -204,6 +216,24 @@ export class SqliteStore implements Store {
       else this.#delete.run(write.key);
     }
     return this.#revision;
+  }
+}
+
+/** There are keys in it. SQLite gives its log and shared memory the mode of the database, when it makes them. */
+function keepFromOthers(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', OWNER_ONLY)); // not one that is there: to close that would drop its locks
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return; // SQLite says what is wrong
+  }
+  for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+    try {
+      chmodSync(each, OWNER_ONLY);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') continue; // not there yet, or SQLite says what is wrong
+      const remedy = 'Give it to the user the service runs as.';
+      throw new Refusal(`"${each}" has keys in it and belongs to another user`, remedy, { cause: error });
+    }
   }
 }
 

@@ -96,6 +96,7 @@ export class FileMemories {
           isReleased = true;
           held.holders -= 1;
           held.lastUsed = this.#now();
+          file.done?.();
           if (identity === undefined) this.#drop(key, held);
         },
       };

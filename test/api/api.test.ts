@@ -109,7 +109,7 @@ describe('the API', () => {
     });
     assert.equal(status, 201);
     assert.equal(body.node.serial, '9ffefdef');
-    assert.equal(body.node.state, 'image not built');
+    assert.deepEqual([body.node.state, body.node.isImageBuilt], ['off', false]);
     assert.equal(body.revision, fleet.view().revision);
   });
 

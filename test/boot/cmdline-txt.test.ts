@@ -14,14 +14,70 @@ test('golden: a node without a role', () => {
     'console=serial0,115200 console=tty1 root=/dev/nfs ' +
       'nfsroot=192.168.172.1:/exports/images/web-0123456789ab,vers=3,nocto,acregmin=600,acregmax=3600,acdirmin=600,acdirmax=3600 ' +
       'ro ip=dhcp rootwait ' +
-      'systemd.hostname=web1 systemd.machine_id=6e6574626f6f4000800000009ffefdef\n',
+      'systemd.hostname=web1 systemd.machine_id=6e6574626f6f4000800000009ffefdef panic=10\n',
   );
 });
 
 test('golden: a role is switched on by its target', () => {
   const node = sampleNode({ serial: '9ffefdef', name: 'web1', role: 'web' });
   const text = renderCmdlineTxt(node, generation, sampleNetwork, '/exports');
-  assert.match(text, / systemd\.unit=web-cluster-node\.target\n$/);
+  assert.match(text, / systemd\.unit=web-cluster-node\.target /);
+});
+
+/** What the line has beside what each has, and of its root. */
+const roots: ReadonlyArray<{
+  given: string;
+  settings: object;
+  image?: object;
+  own: string;
+  version?: string;
+}> = [
+  { given: 'nothing said', settings: {}, own: '' },
+  { given: 'readonly over the image', settings: { root: 'readonly' }, image: { root: 'overlay' }, own: '' },
+  {
+    given: 'overlay',
+    settings: { root: 'overlay' },
+    own: ' netboot.root=overlay systemd.condition_needs_update=no netboot.memory=50%',
+  },
+  {
+    given: 'overlay of the image, with a ceiling of the node',
+    settings: { memory: '256M' },
+    image: { root: 'overlay', memory: '1G' },
+    own: ' netboot.root=overlay systemd.condition_needs_update=no netboot.memory=256M',
+  },
+  {
+    given: 'private',
+    settings: { root: 'private' },
+    own: ' netboot.root=private systemd.condition_needs_update=no netboot.private=/exports/private/9ffefdef',
+  },
+  {
+    given: 'NFS 4',
+    settings: { nfs: 4 },
+    own: ' nfs.nfs4_unique_id=6e6574626f6f4000800000009ffefdef',
+    version: '4.1',
+  },
+];
+for (const { given, settings, image, own, version = '3' } of roots) {
+  test(`the root: ${given}`, () => {
+    const node = { ...sampleNode({ serial: '9ffefdef', name: 'web1' }), ...settings };
+    const sealed = image === undefined ? generation : { ...generation, node: image };
+    const text = renderCmdlineTxt(node, sealed, sampleNetwork, '/exports', ['netboot.token=a.b']);
+    assert.ok(
+      text.endsWith(
+        ` systemd.machine_id=6e6574626f6f4000800000009ffefdef${own} panic=10 netboot.token=a.b\n`,
+      ),
+      text,
+    );
+    assert.match(text, new RegExp(`,vers=${version},nocto,`));
+  });
+}
+
+test('what an image says of panics holds, and not what it says of a node', () => {
+  const cmdline = ['panic=-1', 'netboot.root=private', 'netboot.token=x', 'nfs.nfs4_unique_id=same'];
+  const other = { ...generation, boot: { ...generation.boot, cmdline } };
+  const text = renderCmdlineTxt(sampleNode({ serial: '9ffefdef' }), other, sampleNetwork, '/exports');
+  assert.doesNotMatch(text, /netboot\.|unique_id|panic=10/);
+  assert.match(text, /^panic=-1 root=/);
 });
 
 test('one line for a root over NFS, whatever command line the image was imported with (checklist 50, 51)', () => {

@@ -24,7 +24,7 @@ const itself: TreeClient = { ...stranger, address: '192.168.172.21' as Ipv4 };
 const LINE =
   'console=ttyAMA0,115200 console=tty1 root=/dev/nfs nfsroot=192.168.172.1:/exports/images/web-0123456789ab,vers=3,' +
   'nocto,acregmin=600,acregmax=3600,acdirmin=600,acdirmax=3600 ro ip=dhcp rootwait systemd.hostname=pc ' +
-  'systemd.machine_id=6e6574626f6f40008000000000123456';
+  'systemd.machine_id=6e6574626f6f40008000000000123456 panic=10';
 
 function generated(client: TreeClient, path: string): string {
   const found = lookup(view, client, path);

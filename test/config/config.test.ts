@@ -30,7 +30,7 @@ describe('a configuration file', () => {
   it('may be as the README shows it, with every key', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     const [, yaml = ''] =
-      /```yaml\n([\s\S]*?)```/.exec(readme) ?? assert.fail('the README shows no configuration');
+      /```yaml\n(interfaces:[\s\S]*?)```/.exec(readme) ?? assert.fail('the README shows no configuration');
     const config = parseConfig(yaml, 'README.md');
     assert.equal(config.interfaces.eth0?.dhcp, 'proxy');
     assert.ok(config.interfaces.eth0?.pool, 'what only "full" uses may stay when the mode is changed');

@@ -25,7 +25,7 @@ function world(store: Store = new MemoryStore(), startedAt = 0) {
   const boots = new Boots({
     store,
     log: silentLog,
-    published: () => published,
+    intended: () => published,
     generation: (id) => [A, B].find((each) => each.id === id),
     isNode: (serial) => serial === SERIAL,
     onBegun: (_, { id }) => begun.push(id),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { addNodeSchema } from '../../src/api/schemas.ts';
+import { addNodeSchema } from '../../src/api/node-schemas.ts';
 import { parseConfig } from '../../src/config.ts';
 import { Fleet } from '../../src/fleet/fleet.ts';
 import { resolveNetworks } from '../../src/fleet/networks.ts';

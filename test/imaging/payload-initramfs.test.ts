@@ -26,7 +26,9 @@ async function makeRoot(folder: string): Promise<string> {
   await module('net/sunrpc', { exports: ['rpc_call'] });
   await module('fs/nfs', { exports: ['nfs_register'], needs: ['rpc_call'] });
   await module('fs/nfsv3', { needs: ['nfs_register'] });
-  await module('fs/squashfs', {});
+  await module('fs/nfsv4', { needs: ['nfs_register'] });
+  await module('fs/jbd2', { exports: ['jbd2_start'] });
+  await module('fs/ext4', { needs: ['jbd2_start'] });
   await module('drivers/loop', {});
   await exec('xz', [join(root, modules, 'kernel/drivers/loop.ko')]);
   await module('net/libphy', { exports: ['phy_connect'] });
@@ -104,9 +106,11 @@ describe('the initramfs', () => {
     assert.ok(files.includes('lib/firmware/genet/a.fw'), 'what a network card wants');
     assert.deepEqual(await modulesOf('plain'), [
       'drivers/loop.ko',
+      'fs/ext4.ko',
+      'fs/jbd2.ko',
       'fs/nfs.ko',
       'fs/nfsv3.ko',
-      'fs/squashfs.ko',
+      'fs/nfsv4.ko',
       'net/genet.ko',
       'net/libphy.ko',
       'net/sunrpc.ko',
@@ -148,8 +152,8 @@ describe('the initramfs', () => {
     await make('more', { modules: 'unwanted overlay' });
     assert.ok((await modulesOf('more')).includes('net/unwanted.ko'));
     await assert.rejects(
-      make('missing', { modules: 'nfsv4' }),
-      /the kernel 6\.12\.1-test has no module nfsv4/,
+      make('missing', { modules: 'btrfs' }),
+      /the kernel 6\.12\.1-test has no module btrfs/,
     );
   });
 

@@ -43,6 +43,7 @@ const fileOf = (bytes: Buffer) => ({
  * but no system that would boot. It stands in where the way to the kernel matters and not what comes after it.
  * @param sizes of boot files that are to be larger, in bytes; they are noise.
  * @param mark a word that is in every file of the boot tree (` of <mark>` and a line's end), so that one can tell whose it is.
+ * @param provides what it can do, as its manifest says: `reports`.
  * @returns its id, to be published.
  */
 export async function sealGeneration(
@@ -50,6 +51,7 @@ export async function sealGeneration(
   image = 'web',
   sizes: Readonly<Record<string, number>> = {},
   mark?: string,
+  provides: readonly string[] = [],
 ): Promise<string> {
   const note = mark === undefined ? '\n' : ` of ${mark}\n`;
   const work = join(generationsFolder, `.sealing-${process.pid}`);
@@ -87,6 +89,7 @@ export async function sealGeneration(
     },
     roles: { web: { target: 'web-cluster-node.target' } },
     packages: {},
+    ...(provides.length > 0 ? { provides: [...provides] } : {}),
   };
   const sealed = generationSchema.parse(manifest);
   await writeFile(join(work, 'manifest.json'), JSON.stringify(sealed));

@@ -25,7 +25,14 @@ export class VirtualPi {
   readonly #consoleFile: string;
   address = '';
 
-  constructor(appliance: Appliance, model: 'pi3' | 'pi4' | 'pi5', serial: string, key: string) {
+  /** @param life `once`: it ends with its first reset or panic; `lives`: as a real one; `outlet`: with its power to be switched, too. */
+  constructor(
+    appliance: Appliance,
+    model: 'pi3' | 'pi4' | 'pi5',
+    serial: string,
+    key: string,
+    life: 'once' | 'lives' | 'outlet' = 'once',
+  ) {
     this.#appliance = appliance;
     this.serial = serial;
     this.#key = key;
@@ -40,6 +47,7 @@ export class VirtualPi {
       '--boot',
       '--ssh-key',
       `${key}.pub`,
+      ...{ once: ['--once'], lives: [], outlet: ['--outlet'] }[life],
     ];
     this.#process = spawn(join(REPOSITORY, 'scripts/netboot'), argv, { stdio: ['ignore', 'pipe', 'pipe'] });
     const log = createWriteStream(this.#consoleFile);

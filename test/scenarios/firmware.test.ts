@@ -151,10 +151,10 @@ describe('a node whose image is not built', { timeout: 60_000 }, () => {
     assert.ok(!boot.isKernelServed);
     assert.match(boot.transcript, /start4\.elf → error 1 "image web .* netboot build-image web"/);
     assert.match(boot.transcript, /FAILED /);
-    assert.equal((await appliance.nodes()).nodes[0]?.state, 'image not built');
+    assert.equal((await appliance.nodes()).nodes[0]?.isImageBuilt, false);
 
     await appliance.publish(await sealGeneration(`${appliance.folder}/generations`));
     checkBoot(await powerOn(appliance, 'pi4', '--serial', 'ab00000a'), 'pi4', 'ab00000a');
-    assert.equal((await appliance.nodes()).nodes[0]?.state, 'ready');
+    assert.equal((await appliance.nodes()).nodes[0]?.isImageBuilt, true);
   });
 });

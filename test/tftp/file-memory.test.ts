@@ -52,6 +52,23 @@ test('a file is in memory once for all who read it, and for a while after; a rew
   assert.equal(files.size, 0);
 });
 
+test('each reading of a file in memory is told when it ends, however many share it and long it is kept', async () => {
+  const files = new FileMemories(engineHost(() => undefined).memory, () => now);
+  await writeFile(path.join(folder, 'shared'), noise(10_000));
+  const done: string[] = [];
+  const read = async (who: string) => files.hold({ ...(await opened('shared')), done: () => done.push(who) });
+  const [probe, reading, other] = [await read('probe'), await read('reading'), await read('other')];
+  assert.deepEqual(done, []);
+  probe.release();
+  other.release();
+  other.release();
+  assert.deepEqual(done, ['probe', 'other']);
+  reading.release();
+  now += 60_000;
+  files.sweep();
+  assert.deepEqual(done, ['probe', 'other', 'reading']);
+});
+
 test('what nobody can name is copied for each reader and given back at once', async () => {
   const files = new FileMemories(engineHost(() => undefined).memory, () => now);
   let closed = 0;

@@ -22,7 +22,7 @@ export async function sealBuild(
   const place = { step: `${name}/seal`, name: 'seal the generation', index: context.of - 1, of: context.of };
   progress({ kind: 'started', ...place });
   const since = performance.now();
-  const { roles, boot } = settingsOf(chain);
+  const { roles, boot, node } = settingsOf(chain);
   const { kernel, initramfs, config, cmdline } = boot;
   const generation = await sealGeneration({
     image: name,
@@ -35,6 +35,7 @@ export async function sealBuild(
       cmdline: [...cmdline],
     },
     roles,
+    ...(node === undefined ? {} : { node }),
     squashed: built.squashed,
     bootTrees: built.artifacts.map(({ content }) => content),
     logFile,

@@ -16,7 +16,7 @@ import type { Arch, Lock } from '../plan/step.ts';
 import { copyTree, filesBelow, flush, moveFile, settle } from './durable-tree.ts';
 import { readGeneration } from './generations.ts';
 import { protect, unprotect } from './immutable.ts';
-import { LISTING, packListing, parseListing } from './listing.ts';
+import { LISTING, type ListedFile, packListing, parseListing } from './listing.ts';
 import { parsePackages, renderSbom } from './sbom.ts';
 import { takeSealStage } from './seal-stage.ts';
 
@@ -29,6 +29,7 @@ export interface GenerationOrder {
   /** The names of kernel and initramfs are those in the boot tree. */
   readonly boot: BootSettings;
   readonly roles: Generation['roles'];
+  readonly node?: Generation['node'];
   /** The folder with `root.squashfs`, which is moved, and with what steps/listing.sh tells of the root (`packages.txt` at least). */
   readonly squashed: string;
   /** Folders whose files together are the boot tree. They are copied: what happens to the cache is nothing to the sealed. */
@@ -80,13 +81,13 @@ async function gather(order: GenerationOrder, stage: string): Promise<Generation
   await mkdir(join(stage, 'recipe'));
   for (const { image, text } of order.chain) await writeFile(join(stage, 'recipe', `${image}.yaml`), text);
   const files = await readFile(join(squashed, 'files.0'), 'utf8').catch(ifMissing(undefined));
-  if (files !== undefined) {
-    const hashes = await readFile(join(squashed, 'hashes.0'), 'utf8');
-    await writeFile(join(stage, LISTING), packListing(parseListing(files, hashes)));
-  }
+  const listed =
+    files === undefined ? [] : parseListing(files, await readFile(join(squashed, 'hashes.0'), 'utf8'));
+  if (files !== undefined) await writeFile(join(stage, LISTING), packListing(listed));
 
   const packages = parsePackages(await readFile(join(squashed, 'packages.txt'), 'utf8'));
-  const generation = await describe(order, stage, packages);
+  const provides = providesOf(order.boot, listed);
+  const generation = await describe(order, stage, packages, provides);
   const sbom = renderSbom({
     image: order.image,
     version: generation.contains ?? generation.id,
@@ -104,11 +105,12 @@ async function describe(
   order: GenerationOrder,
   stage: string,
   packages: ReadonlyArray<{ readonly name: string; readonly version: string }>,
+  provides: string[],
 ): Promise<Generation> {
   const boot = join(stage, 'boot');
   const files: Generation['boot']['files'] = {};
   for (const path of await filesBelow(boot)) files[relative(boot, path)] = await fingerprint(path);
-  const { image, arch, recipeKey, roles } = order;
+  const { image, arch, recipeKey, roles, node } = order;
   const content = {
     image,
     arch,
@@ -116,13 +118,15 @@ async function describe(
     root: await fingerprint(join(stage, 'root.squashfs')),
     boot: { ...order.boot, files },
     roles,
+    ...(node === undefined ? {} : { node }),
     packages: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
   };
   return generationSchema.parse({
     id: `${image}-${sha256(JSON.stringify(content)).slice(0, 12)}`,
     sealedAt: order.now().toISOString(),
     ...content,
-    contains: sha256(JSON.stringify([arch, content.root, content.boot, roles])),
+    contains: sha256(JSON.stringify([arch, content.root, content.boot, roles, ...(node ? [node] : [])])),
+    provides,
     origin: {
       by: builder(),
       seconds: Math.round(order.seconds * 10) / 10,
@@ -131,6 +135,18 @@ async function describe(
       ...(order.lock ? { lock: sha256(formatLock(order.lock)) } : {}),
     },
   });
+}
+
+/** A unit of the service by which nodes report; images/base has it. */
+const REPORT_UNIT = 'etc/systemd/system/netboot-report.service';
+
+/** See `provides` of model/generation.ts. It follows from what is sealed, and so is not part of its id. */
+function providesOf(boot: BootSettings, listed: readonly ListedFile[]): string[] {
+  return [
+    // Every initramfs of ours has imaging/initramfs/init.
+    ...(boot.initramfs === undefined ? [] : ['root-modes']),
+    ...(listed.some(({ path }) => path === REPORT_UNIT) ? ['reports'] : []),
+  ];
 }
 
 /**

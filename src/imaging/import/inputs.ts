@@ -8,7 +8,13 @@ const SHARED = [
   'etc/systemd/journald.conf.d/netboot.conf',
   'etc/systemd/network/10-root.network',
   'etc/systemd/system/netboot-node.service',
-  'usr/lib/netboot/node.sh',
+  'etc/systemd/system/netboot-report.service',
+  'etc/systemd/system/reboot.target.d/netboot.conf',
+  'usr/lib/netboot/Appliance.pm',
+  'usr/lib/netboot/Place.pm',
+  'usr/lib/netboot/Sha256.pm',
+  'usr/lib/netboot/node.pl',
+  'usr/lib/netboot/report.pl',
 ];
 
 const OWN = join(import.meta.dirname, 'rootfs');

@@ -1,4 +1,5 @@
 import { LOADERS } from '../../model/loader.ts';
+import type { RootSettings } from '../../model/root-mode.ts';
 import type { Arch, StepInput } from '../plan/step.ts';
 import { mergeConfigLines } from './config-lines.ts';
 import type { RecipeText } from './schema.ts';
@@ -88,6 +89,8 @@ export type Base =
 /** What the generation says of itself: of all the chain. */
 export interface ImageSettings {
   readonly roles: RecipeText['roles'];
+  /** How its nodes have their root; absent where no image says anything. */
+  readonly node?: RootSettings;
   readonly boot: {
     /** In the boot tree. */
     readonly kernel: string;
@@ -122,7 +125,7 @@ const KERNEL_OF = {
   amd64: { kernel: 'vmlinuz', initramfs: 'initrd.img' },
 } as const;
 
-/** Lists add up, the parent's first, each line once; a role is what the image nearest to the leaf says it is. */
+/** Lists add up, the parent's first, each line once; a role or a setting is what the image nearest to the leaf says it is. */
 export function settingsOf({ images, arch }: RecipeChain): ImageSettings {
   const boots = images.map(({ recipe }) => recipe.boot);
   const all = <Item>(pick: (boot: (typeof boots)[number]) => readonly Item[]) => [
@@ -130,8 +133,10 @@ export function settingsOf({ images, arch }: RecipeChain): ImageSettings {
   ];
   const { kernel, initramfs } = KERNEL_OF[arch];
   const wanted = boots.map((boot) => boot.initramfs).findLast((value) => value !== undefined) !== false;
+  const node: RootSettings = Object.assign({}, ...images.map(({ recipe }) => recipe.node));
   return {
     roles: Object.assign({}, ...images.map(({ recipe }) => recipe.roles)),
+    ...(Object.keys(node).length === 0 ? {} : { node }),
     boot: {
       kernel,
       ...(wanted ? { initramfs } : {}),

@@ -4,7 +4,7 @@ import { Refusal } from '../../model/command.ts';
 import { nameSchema } from '../../model/node.ts';
 import { type Mistake, readYaml } from '../../model/yaml-file.ts';
 import type { Arch } from '../plan/step.ts';
-import type { ImageSource, RecipeChain } from './chain.ts';
+import { type ImageSource, type RecipeChain, settingsOf } from './chain.ts';
 import { unreadable } from './folder.ts';
 import { RECIPE_FILE, rawBase, recipeNames } from './names.ts';
 import { createRenderer } from './render.ts';
@@ -45,7 +45,18 @@ export async function loadChain(
   if (mistakes.length > 0) return { mistakes: inOrder(mistakes) };
   const { arch: _, ...variables } = settled.contexts.at(-1) ?? {};
   const texts = Object.fromEntries(recipes.map((recipe) => [recipe.name, recipe.text ?? '']));
-  return { chain: { name, arch, images, variables, texts }, recipes };
+  const chain = { name, arch, images, variables, texts };
+  const mistake = rootMistake(chain, recipes.at(-1));
+  return mistake === undefined ? { chain, recipes } : { mistakes: [mistake] };
+}
+
+/** What a root that can be written to is put together by. */
+function rootMistake(chain: RecipeChain, leaf: ParsedRecipe | undefined): Mistake | undefined {
+  const { boot, node } = settingsOf(chain);
+  if (leaf === undefined || boot.initramfs !== undefined || (node?.root ?? 'readonly') === 'readonly')
+    return undefined;
+  const problem = `"${node?.root}" needs an initramfs, and "boot.initramfs" is false; leave one of the two out`;
+  return { file: leaf.yaml.file, line: leaf.yaml.lineOf(['node', 'root']), key: 'node.root', problem };
 }
 
 /** File by file, from top to bottom. */

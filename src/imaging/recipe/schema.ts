@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { generationSchema } from '../../model/generation.ts';
 import { LOADERS } from '../../model/loader.ts';
+import { rootSettingsSchema } from '../../model/root-mode.ts';
 import { parsePackageLine } from './package-line.ts';
 import { baseSchema } from './schema-base.ts';
 import { unitsSchema } from './schema-units.ts';
@@ -149,6 +150,9 @@ export const recipeSchema = z.strictObject({
     .default({})
     .describe('What a node of this image can be: role name → systemd target'),
   boot: bootSchema.prefault({}).describe('What the firmware and the kernel are told'),
+  node: rootSettingsSchema
+    .prefault({})
+    .describe('How its nodes have their root, unless they say otherwise: readonly, overlay or private'),
 });
 
 /** As the file says it, each value checked. */

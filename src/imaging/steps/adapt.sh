@@ -134,7 +134,7 @@ if own_file etc/dhcpcd.conf; then
 fi
 mask networking.service ifup@.service NetworkManager-wait-online.service systemd-networkd-wait-online.service \
   systemd-network-generator.service
-systemctl_there enable netboot-node.service
+systemctl_there enable netboot-node.service netboot-report.service
 ! has_unit systemd-networkd.service || systemctl_there enable systemd-networkd.service
 # NFS mounts are made without locks (etc/nfsmount.conf).
 for unit in nfs-client.target rpcbind.service rpcbind.socket; do

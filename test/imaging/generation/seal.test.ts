@@ -147,6 +147,20 @@ describe('sealGeneration', () => {
     ]);
   });
 
+  it('tells what its nodes can do, and how they have their root', async (t) => {
+    const order = await builtFiles(t);
+    assert.deepEqual((await sealGeneration(order)).provides, [], 'no initramfs, no units');
+    const other = await builtFiles(t);
+    const unit = 'etc/systemd/system/netboot-report.service';
+    await writeFile(join(other.squashed, 'files.0'), `f 644 0 0 3 \0${unit}\0`);
+    await writeFile(join(other.squashed, 'hashes.0'), `${'d'.repeat(64)}  ${unit}\0`);
+    const node = { root: 'overlay', memory: '256M' } as const;
+    const boot = { ...other.boot, initramfs: 'initramfs8' };
+    const sealed = await sealGeneration({ ...other, boot, node });
+    assert.deepEqual(sealed.provides, ['root-modes', 'reports']);
+    assert.deepEqual(sealed.node, node);
+  });
+
   const changes: ReadonlyArray<{
     given: string;
     change: (order: GenerationOrder) => unknown;
@@ -163,6 +177,11 @@ describe('sealGeneration', () => {
       given: 'another user',
       change: () => Object.assign(process.env, { SUDO_USER: 'somebody' }),
       same: true,
+    },
+    {
+      given: 'another kind of root',
+      change: (order) => Object.assign(order, { node: { root: 'overlay' } }),
+      same: false,
     },
     {
       given: 'another root',

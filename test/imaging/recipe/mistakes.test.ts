@@ -324,6 +324,21 @@ const cases: readonly { given: string; files: Files; expect: string; settings?: 
     expect: 'image.yaml:2: boot.loaders.0: the loaders are ipxe, u-boot',
   },
   {
+    given: 'a root of no kind',
+    files: more('node: {root: writable}'),
+    expect: 'image.yaml:2: node.root: ',
+  },
+  {
+    given: 'a ceiling without a unit',
+    files: more('node: {root: overlay, memory: 256}'),
+    expect: 'image.yaml:2: node.memory: write 256M, or 50%',
+  },
+  {
+    given: 'a root that is put together by what is not there',
+    files: more('boot: {initramfs: false}\nnode:\n  root: private'),
+    expect: 'image.yaml:4: node.root: "private" needs an initramfs, and "boot.initramfs" is false; ',
+  },
+  {
     given: 'an initramfs that is neither',
     files: more('boot: {initramfs: true}'),
     expect: 'image.yaml:2: boot.initramfs: must be false or a map',

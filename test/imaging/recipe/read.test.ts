@@ -186,6 +186,16 @@ describe('readRecipeChain', () => {
     });
   });
 
+  it('takes each root setting from the image nearest to the leaf that has it', async () => {
+    await using folder = await imagesFolder({
+      'base/image.yaml': `${DEBIAN}node: {root: private, disk: 8G, nfs: 4}\n`,
+      'web/image.yaml':
+        'base: {from: base}\nvariables: {room: {type: string, default: 8M}}\nnode: {root: overlay, memory: "{{ room }}"}',
+    });
+    const chain = await readRecipeChain(folder.path, 'web');
+    assert.deepEqual(settingsOf(chain).node, { root: 'overlay', memory: '8M', disk: '8G', nfs: 4 });
+  });
+
   it('plans the chain for the architecture that the child asks for', async () => {
     await using folder = await imagesFolder({
       'base/image.yaml': `${DEBIAN}packages: ['linux-image-{{ arch }}', 'raspi-firmware [arm64]', 'grub-pc [amd64]']`,

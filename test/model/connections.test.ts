@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { Connections } from '../../src/http/connections.ts';
+import { Connections } from '../../src/model/connections.ts';
 
 const LIMITS = { connections: 5, connectionsPerClient: 3 };
 

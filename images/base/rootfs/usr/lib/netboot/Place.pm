@@ -1,0 +1,108 @@
+# Puts a node's own files where they belong, whatever its root is.
+package Place;
+use strict;
+use Appliance;
+
+# The sealed root below an overlay (netboot's imaging/initramfs/init), and what was put onto a disk of the node's own.
+my ($SEALED_ROOT, $PLACED) = ('/run/netboot/lower', '/var/lib/netboot/placed');
+# errno(3): read-only file system.
+my $EROFS = 30;
+
+# Folders that got a layer in memory.
+my @layers;
+
+# Each of the files is {path, mode, owner, group, content}. What fails with one is said, and nothing to the others.
+sub files {
+  my ($root, @files) = @_;
+  eval { withdraw(map { $_->{path} } @files) } if $root eq 'private';
+  Appliance::complain("what earlier boots put onto this disk may still be there: $@" =~ s/\n//r) if $@;
+  # New names first, the shortest folder first: a layer over a folder would hide what was mounted below it.
+  my $rank = sub { (-e $_[0]{path} ? 1e6 : 0) + length folder_of($_[0]{path}) };
+  for my $file (sort { $rank->($a) <=> $rank->($b) } @files) {
+    eval { place(%$file); 1 } or Appliance::complain("$file->{path} was not put there: $@" =~ s/\n//r);
+  }
+}
+
+sub place {
+  my (%file) = @_;
+  my $uid = getpwnam $file{owner};
+  my $gid = getgrnam $file{group};
+  Appliance::complain("$file{path} is root's: this image has no user $file{owner} or no group $file{group}")
+    unless defined $uid && defined $gid;
+  my $path = $file{path};
+  my $folder = folder_of($path);
+  if (-e $path && is_sealed($folder)) {
+    # The copy stands in the name's place: the rest of the folder stays sealed.
+    $path = "$Appliance::RUN/files$path";
+    folder(folder_of($path));
+  } else {
+    folder($folder);
+  }
+  Appliance::write_file($path, oct $file{mode}, $file{content}, $uid // 0, $gid // 0);
+  mount('--bind', $path, $file{path}) if $path ne $file{path};
+}
+
+# Makes a folder, and what is missing above it, and sees that it can be written to. The nearest one that is there gets a layer in
+# memory when it is sealed.
+sub folder {
+  my ($folder) = @_;
+  my $there = $folder;
+  my @missing;
+  unshift @missing, $1 while !-d "$there/" && $there =~ s{/([^/]+)$}{};
+  layer($there) if is_sealed($there);
+  for my $name (@missing) {
+    $there .= "/$name";
+    mkdir $there and chmod 0755, $there or die "$there: $!\n";
+  }
+}
+
+sub layer {
+  my ($folder) = @_;
+  die "the root is sealed and has no such folder; root overlay or private would take it\n" if $folder eq '';
+  my $memory = "$Appliance::RUN/layers/" . @layers;
+  folder("$memory/$_") for qw(upper work covered);
+  # The merged folder has the owner and the mode of its upper half.
+  my ($mode, $uid, $gid) = (stat $folder)[2, 4, 5];
+  chown $uid, $gid, "$memory/upper" and chmod $mode & 07777, "$memory/upper" or die "$memory: $!\n";
+  # What is mounted below would be hidden, and is mounted again above.
+  my @below = grep { m{^\Q$folder\E/} && -d } map { (split ' ')[1] } split /\n/, Appliance::contents('/proc/self/mounts');
+  for my $number (0 .. $#below) {
+    folder("$memory/covered/$number");
+    mount('--bind', $below[$number], "$memory/covered/$number");
+  }
+  my $lower = $folder =~ s/:/\\:/gr;
+  mount('-t', 'overlay', '-o', "lowerdir=$lower,upperdir=$memory/upper,workdir=$memory/work", 'netboot', $folder);
+  push @layers, $folder;
+  for my $number (0 .. $#below) {
+    mount('--bind', "$memory/covered/$number", $below[$number]);
+    system 'umount', "$memory/covered/$number";
+  }
+}
+
+# The layers are for what is put there now: from here on these folders are as sealed as the root.
+sub seal { mount('-o', 'remount,bind,ro', $_) for splice @layers }
+
+# A disk of the node's own keeps what earlier boots put there. What the node is no longer given goes, and a file of
+# the image comes back: at each boot, as the next generation may have another.
+sub withdraw {
+  my %given = map { $_ => 1 } @_;
+  my @stale = grep { !$given{$_} } split /\n/, Appliance::contents($PLACED);
+  my @ours = grep { -l "$SEALED_ROOT$_" || -e _ } @stale;
+  if (%given || @stale) {
+    folder(folder_of($PLACED));
+    Appliance::write_file($PLACED, 0600, join '', map { "$_\n" } sort keys %given, @ours);
+  }
+  unlink @stale;
+  system 'cp', '--archive', "$SEALED_ROOT$_", $_ for @ours;
+}
+
+sub is_sealed {
+  my ($folder) = @_;
+  return !(mkdir "$folder/.netboot-new" and rmdir "$folder/.netboot-new") && $! == $EROFS;
+}
+
+sub folder_of { return $_[0] =~ s{/[^/]*$}{}r }
+
+sub mount { system('mount', @_) == 0 or die "mount @_ failed\n" }
+
+1;

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto';
+import { Refusal } from '../model/command.ts';
+import type { Instant } from '../model/lease.ts';
+import type { Node } from '../model/node.ts';
+import type { GivenOrder, Order, ReportMessage } from '../model/report.ts';
+import type { Serial } from '../net/serial.ts';
+
+/** A node reports once a minute: one that has not for so long does not listen. */
+export const SILENT_MS = 150_000;
+/** What a node needs at most to come and take an order, when it listens. */
+const WITHIN_MS = 90_000;
+const ID_BYTES = 4;
+
+interface Pending extends GivenOrder {
+  isSent: boolean;
+  readonly settle: (error?: unknown) => void;
+}
+
+/** A node that waits for an order. */
+interface Waiting {
+  readonly give: (given: GivenOrder | undefined) => void;
+}
+
+export interface SendOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** How long the node has to take it; a minute and a half unless told. */
+  readonly withinMs?: number | undefined;
+}
+
+export interface OrdersPorts {
+  /** When the node was last heard of; `undefined` when it never was. */
+  readonly heardAt: (serial: Serial) => Instant | undefined;
+  readonly now: () => Instant;
+}
+
+/**
+ * Orders on their way to nodes: one at a time for each. A node that waits gets it at once, any other with the answer to its
+ * next report, and so again until it says that it has taken it: the connection of an answer may break.
+ */
+export class Orders {
+  readonly #ports: OrdersPorts;
+  readonly #pending = new Map<Serial, Pending>();
+  readonly #waiting = new Map<Serial, Waiting>();
+
+  constructor(ports: OrdersPorts) {
+    this.#ports = ports;
+  }
+
+  /** Nodes that wait for an order now. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Resolves when the node has taken the order; what comes of it, its next reports tell.
+   * @throws Refusal when it does not listen, does not take it in time, or has another order to take first; and the reason
+   * of `signal` when that is aborted first: then it does not get it any more, unless it just did.
+   */
+  send(node: Node, order: Order, { signal, withinMs = WITHIN_MS }: SendOptions = {}): Promise<void> {
+    const { serial } = node;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      this.#mustListen(node);
+      const standing = this.#pending.get(serial);
+      if (standing)
+        throw new Refusal(
+          `Node ${node.name} has an order to take already: ${wordsOf(standing.order)}`,
+          'Wait until it has.',
+        );
+      const late = () => pending.settle(this.#untaken(node, pending));
+      const aborted = () => pending.settle(signal?.reason);
+      const timer = setTimeout(late, withinMs);
+      const pending: Pending = {
+        id: randomBytes(ID_BYTES).toString('hex'),
+        order,
+        isSent: false,
+        settle: (error) => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', aborted);
+          this.#pending.delete(serial);
+          if (error === undefined) resolve();
+          else reject(error);
+        },
+      };
+      signal?.addEventListener('abort', aborted);
+      this.#pending.set(serial, pending);
+      this.#waiting.get(serial)?.give(pending);
+    });
+  }
+
+  /**
+   * The node has reported: it may have taken its order, and gets the next one now, or when there is one, as long as it
+   * waits. An earlier wait of its own is over.
+   */
+  exchange(message: ReportMessage, gone: AbortSignal): Promise<GivenOrder | undefined> {
+    const { serial, report, done, waitSeconds } = message;
+    this.#waiting.get(serial)?.give(undefined);
+    const pending = this.#pending.get(serial);
+    if (pending && done === pending.id) pending.settle();
+    const isStopping = report.state === 'stopping';
+    if (isStopping && pending?.isSent && pending.order.kind === 'reboot') pending.settle();
+    const next = this.#pending.get(serial);
+    if (isStopping) return Promise.resolve(undefined);
+    if (next || waitSeconds === 0) return Promise.resolve(next);
+    return this.#wait(serial, waitSeconds * 1000, gone);
+  }
+
+  /**
+   * An answer with an order has left. Who has a whole order to reboot may be gone before it can say that it has taken it;
+   * of any other order it is asked again.
+   */
+  sent(serial: Serial, given: GivenOrder, isWhole: boolean): void {
+    const pending = this.#pending.get(serial);
+    if (pending?.id !== given.id || !isWhole) return;
+    pending.isSent = true;
+    if (pending.order.kind === 'reboot') pending.settle();
+  }
+
+  /** The node has booted anew: an order to do so is done. */
+  booted(serial: Serial): void {
+    const pending = this.#pending.get(serial);
+    if (pending?.order.kind === 'reboot') pending.settle();
+    this.#waiting.get(serial)?.give(undefined);
+  }
+
+  removed(node: Pick<Node, 'serial' | 'name'>): void {
+    this.#waiting.get(node.serial)?.give(undefined);
+    this.#pending
+      .get(node.serial)
+      ?.settle(new Refusal(`Node ${node.name} was removed`, 'Its order was taken back.'));
+  }
+
+  #wait(serial: Serial, waitMs: number, gone: AbortSignal): Promise<GivenOrder | undefined> {
+    return new Promise((resolve) => {
+      const waiting: Waiting = {
+        give: (given) => {
+          clearTimeout(timer);
+          gone.removeEventListener('abort', leave);
+          if (this.#waiting.get(serial) === waiting) this.#waiting.delete(serial);
+          resolve(given);
+        },
+      };
+      const leave = () => waiting.give(undefined);
+      const timer = setTimeout(leave, waitMs);
+      gone.addEventListener('abort', leave);
+      this.#waiting.set(serial, waiting);
+      if (gone.aborted) leave();
+    });
+  }
+
+  /** @throws Refusal */
+  #mustListen({ serial, name }: Node): void {
+    const heardAt = this.#ports.heardAt(serial);
+    const remedy = `Reboot it by other means: "netboot power ${name} cycle" where its power can be switched, else by hand.`;
+    if (heardAt === undefined)
+      throw new Refusal(`Node ${name} has never reported, so it takes no orders`, remedy);
+    const seconds = Math.round((this.#ports.now() - heardAt) / 1000);
+    if (seconds * 1000 > SILENT_MS)
+      throw new Refusal(`Node ${name} has not reported for ${seconds} s, so it takes no orders`, remedy);
+  }
+
+  #untaken({ name }: Node, { order, isSent }: Pending): Refusal {
+    const what = wordsOf(order);
+    const problem = isSent
+      ? `Node ${name} was told to ${what} and did not say that it does`
+      : `Node ${name} did not come to be told to ${what}`;
+    return new Refusal(problem, 'See "netboot show-node" for what it reports.');
+  }
+}
+
+const wordsOf = (order: Order): string => (order.kind === 'reboot' ? 'reboot' : `isolate ${order.target}`);

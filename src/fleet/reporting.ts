@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto';
+import { type BootView, nodeByMac } from '../model/boot-view.ts';
+import { Refusal } from '../model/command.ts';
+import type { StoredGeneration } from '../model/generation.ts';
+import type { Instant, LeaseReader } from '../model/lease.ts';
+import type { Log } from '../model/log.ts';
+import type { Node } from '../model/node.ts';
+import type { NodeFile } from '../model/node-file.ts';
+import type {
+  IdentityOutcome,
+  IdentityRequest,
+  Order,
+  Report,
+  ReportMessage,
+  ReportOutcome,
+  Sender,
+} from '../model/report.ts';
+import { throttle } from '../model/throttle.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { Mac } from '../net/mac.ts';
+import type { Serial } from '../net/serial.ts';
+import type { EventHub } from './events.ts';
+import { Identities, type MakeHostKey } from './identities.ts';
+import { Orders, type SendOptions, SILENT_MS } from './orders.ts';
+import { Redeemed, ReportKeys } from './report-keys.ts';
+import type { Store, Write } from './store.ts';
+import type { Tokens } from './tokens.ts';
+
+/** From the first boot file to the request for the identity: minutes, of a rack that boots at once. */
+const TOKEN_MS = 30 * 60_000;
+const TROUBLE_INTERVAL_MS = 60_000;
+/** Any system has it. */
+const PLAIN_TARGET = 'multi-user.target';
+/** Of a node's files in base64, so that an answer stays below what a node takes. */
+const MOST_FILE_CHARACTERS = 3_900_000;
+
+export interface ReportingPorts {
+  readonly store: Store;
+  readonly log: Log;
+  readonly tokens: Tokens;
+  /** Without it, no node gets an identity. */
+  readonly makeHostKey?: MakeHostKey;
+  readonly view: () => BootView;
+  readonly leases: Pick<LeaseReader, 'byAddress'>;
+  /** Who has an address that no lease is for. */
+  readonly neighbourMac?: ((address: Ipv4) => Promise<Mac | undefined>) | undefined;
+  readonly filesOf: (node: Node) => readonly NodeFile[];
+  readonly generation: (id: string) => StoredGeneration | undefined;
+  /** What a node runs, as far as the wire tells. */
+  readonly given: (serial: Serial) => StoredGeneration | undefined;
+  readonly onReport: (serial: Serial, report: Report) => void;
+  /** It has got its identity: its root is mounted. */
+  readonly onRedeemed?: (serial: Serial) => void;
+  readonly events: EventHub;
+  readonly now?: () => Instant;
+}
+
+/** What this run of the service has heard of a node, in the boot that it is in. */
+interface Heard {
+  /** Of its last report; a report that is not newer is refused. 0 before the first. */
+  readonly seq: number;
+  readonly at: Instant;
+  readonly generation?: string;
+}
+
+/**
+ * What nodes ask and tell, and are told: their identity once in a boot, reports, orders. Nothing is believed that is not
+ * signed with the key of that very node and boot, and nothing twice.
+ */
+export class Reporting {
+  readonly identities: Identities;
+  readonly #ports: ReportingPorts;
+  readonly #keys: ReportKeys;
+  readonly #orders: Orders;
+  readonly #now: () => Instant;
+  /** Of this run of the service: what was recorded of an earlier one cannot be replayed to it. */
+  readonly #run = randomBytes(8).toString('hex');
+  readonly #begunAt: Instant;
+  readonly #heard = new Map<Serial, Heard>();
+  readonly #troubles = new Map<Serial, ReturnType<typeof throttle>>();
+
+  constructor(ports: ReportingPorts) {
+    this.#ports = ports;
+    this.#now = ports.now ?? Date.now;
+    this.#begunAt = this.#now();
+    this.identities = new Identities(ports.store, ports.makeHostKey ?? noHostKey);
+    this.#keys = new ReportKeys(ports.store);
+    this.#orders = new Orders({ heardAt: (serial) => this.#heardAt(serial), now: this.#now });
+    ports.events.listen((event) => {
+      if (event.kind === 'node added') this.#prepare(event.serial as Serial);
+      if (event.kind === 'node removed') this.#removed(event.serial as Serial, event.name);
+    });
+  }
+
+  /** What goes with a node, in the same transaction. */
+  removal(serial: Serial): readonly Write[] {
+    return [...this.identities.removal(serial), ...this.#keys.removal(serial)];
+  }
+
+  /** See {@link Orders.send}. */
+  send(node: Node, order: Order, options?: SendOptions): Promise<void> {
+    return this.#orders.send(node, order, options);
+  }
+
+  /** The public line of a node's SSH host key, which is made when it has none. */
+  async knownKey(serial: Serial): Promise<string> {
+    return (await this.identities.hostKey(serial)).publicKey;
+  }
+
+  /** Nodes that wait for an order now. */
+  get waiting(): number {
+    return this.#orders.waiting;
+  }
+
+  /**
+   * The target that a person means by a role of the generation that the node runs, or by the target's own name.
+   * @throws Refusal when its generation declares no such thing.
+   */
+  targetOf(node: Node, text: string): string {
+    const reported = this.#ports.generation(this.#heard.get(node.serial)?.generation ?? '');
+    const roles = (reported ?? this.#ports.given(node.serial))?.roles ?? {};
+    const targets = Object.values(roles).map(({ target }) => target);
+    const target = Object.hasOwn(roles, text) ? roles[text]?.target : text;
+    if (target !== undefined && [...targets, PLAIN_TARGET].includes(target)) return target;
+    const known = [...Object.keys(roles), ...targets, PLAIN_TARGET].join(', ');
+    throw new Refusal(`What node ${node.name} runs has no role or target "${text}"`, `It has: ${known}.`);
+  }
+
+  async redeem(request: IdentityRequest, sender: Sender): Promise<IdentityOutcome> {
+    const { serial, since } = request;
+    const { address } = sender;
+    const node = this.#node(serial);
+    if (!node) return refused('this node is not known here: it was removed, or never added');
+    const key = this.#ports.tokens.tokenOf(serial, address, since);
+    if (!sender.isSignedWith(key))
+      return this.#refuse(node, address, 'its identity was asked for without the token of its boot');
+    if (Math.abs(this.#now() - since) > TOKEN_MS)
+      return this.#refuse(
+        node,
+        address,
+        'its identity was asked for more than 30 minutes after its boot began: it has to boot again',
+      );
+    const mac = await this.#macOf(address);
+    const owner = mac && nodeByMac(this.#ports.view(), mac);
+    if (mac && (node.mac ? mac !== node.mac : owner && owner.serial !== serial))
+      return this.#refuse(node, address, `its identity was asked for by another machine (${mac})`);
+    const files = this.#ports.filesOf(node);
+    if (files.reduce((sum, { content }) => sum + content.length, 0) > MOST_FILE_CHARACTERS)
+      return this.#refuse(node, address, 'its files are more than a node takes: take some of them away');
+    const hostKey = await this.identities.hostKey(serial);
+    const reportKey = await this.#reportKey(request);
+    if (reportKey === undefined)
+      return this.#refuse(
+        node,
+        address,
+        'its identity was asked for twice in one boot: it has to boot again',
+      );
+    const block = node.block?.path;
+    return { kind: 'given', key, identity: { reportKey, run: this.#run, hostKey, files, block } };
+  }
+
+  async report(message: ReportMessage, sender: Sender, gone: AbortSignal): Promise<ReportOutcome> {
+    const { serial, seq, report } = message;
+    const { address } = sender;
+    const node = this.#node(serial);
+    if (!node) return refused('this node is not known here: it was removed, or never added');
+    const key = this.#keys.current(serial);
+    if (key === undefined || !sender.isSignedWith(key))
+      return this.#refuse(node, address, 'a report came that was not signed with the key of its boot');
+    const run = this.#run;
+    const last = this.#heard.get(serial)?.seq ?? 0;
+    if (message.run !== run || seq <= last) return { kind: 'again', key, run, seq: last };
+    this.#heard.set(serial, { seq, at: this.#now(), generation: report.generation });
+    this.#ports.onReport(serial, report);
+    const given = await this.#orders.exchange(message, gone);
+    const onSent = given && ((isWhole: boolean) => this.#orders.sent(serial, given, isWhole));
+    return { kind: 'taken', key, run, given, onSent };
+  }
+
+  /** A node was added: it has its key when it boots. One that cannot be made now is made then. */
+  #prepare(serial: Serial): void {
+    this.identities.hostKey(serial).catch((error: unknown) => {
+      if (!this.#node(serial)) return;
+      this.#ports.log.error({ id: 'HOST_KEY_FAILED', serial, err: error }, 'no SSH host key could be made');
+    });
+  }
+
+  #removed(serial: Serial, name: string): void {
+    this.#keys.forget(serial);
+    this.#heard.delete(serial);
+    this.#troubles.delete(serial);
+    this.#orders.removed({ serial, name });
+  }
+
+  #node(serial: Serial): Node | undefined {
+    return this.#ports.view().nodes.get(serial);
+  }
+
+  /** By the leases, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
+  async #macOf(address: Ipv4): Promise<Mac | undefined> {
+    const { leases, neighbourMac } = this.#ports;
+    return leases.byAddress(address)?.mac ?? (await neighbourMac?.(address));
+  }
+
+  /** `undefined` when somebody else has got the one for this boot. */
+  async #reportKey(request: IdentityRequest): Promise<string | undefined> {
+    const { serial } = request;
+    const before = this.#keys.current(serial);
+    try {
+      const key = await this.#keys.redeem(request, this.#now());
+      if (key === before) return key;
+      this.#heard.set(serial, { seq: 0, at: this.#now() });
+      this.#orders.booted(serial);
+      this.#ports.onRedeemed?.(serial);
+      return key;
+    } catch (error) {
+      if (error instanceof Redeemed) return undefined;
+      throw error;
+    }
+  }
+
+  /** After a restart of the service every node that had a key is given the time to report again. */
+  #heardAt(serial: Serial): Instant | undefined {
+    const heard = this.#heard.get(serial);
+    if (heard) return heard.at;
+    if (this.#keys.current(serial) === undefined) return undefined;
+    return this.#now() - this.#begunAt < SILENT_MS ? this.#now() : this.#begunAt;
+  }
+
+  #refuse(node: Node, address: Ipv4, text: string): IdentityOutcome & ReportOutcome {
+    const { serial, name } = node;
+    const emit = this.#troubles.get(serial) ?? throttle(TROUBLE_INTERVAL_MS, this.#now);
+    this.#troubles.set(serial, emit);
+    emit((leftOut) => {
+      const more = leftOut > 0 ? `; ${leftOut} more like that since the last time` : '';
+      this.#ports.events.tell({
+        kind: 'node trouble',
+        serial,
+        name,
+        text: `${text} (from ${address}${more})`,
+      });
+    });
+    return refused(text);
+  }
+}
+
+const noHostKey: MakeHostKey = async () => {
+  throw new Refusal('This service makes no host keys', 'Nodes make their own at each boot.');
+};
+
+const refused = (reason: string) => ({ kind: 'refused' as const, reason });

@@ -1,0 +1,72 @@
+import type { StoredGeneration } from '../../model/generation.ts';
+import type { Instant } from '../../model/lease.ts';
+import type { Node } from '../../model/node.ts';
+import type { NodeCondition } from '../../model/node-state.ts';
+import type { Serial } from '../../net/serial.ts';
+import type { BootRecord, FallBack } from '../boots.ts';
+import type { Attempts } from './attempts.ts';
+import type { NodeFacts, RolloutFacts } from './plan.ts';
+import type { Rollout, Step } from './rollout.ts';
+
+export interface FactSources {
+  readonly nodes: Iterable<Node>;
+  readonly usable: (id: string | undefined) => StoredGeneration | undefined;
+  readonly condition: (serial: Serial) => NodeCondition;
+  readonly record: (serial: Serial) => BootRecord | undefined;
+  readonly fallBack: (node: Node) => FallBack | undefined;
+  readonly hasPower: (node: Node) => boolean;
+  readonly attempts: Attempts;
+  /** Of this run of the service. */
+  readonly startedAt: Instant;
+}
+
+/** Reports come every minute; two may be lost. */
+const FRESH_MS = 150_000;
+
+/** What {@link plan} decides by, as of now. */
+export function gatherFacts(
+  rollout: Rollout,
+  steps: ReadonlyMap<Serial, Step>,
+  sources: FactSources,
+  now: Instant,
+): RolloutFacts {
+  const target = sources.usable(rollout.target);
+  const nodes = [...sources.nodes].filter(({ image }) => image === rollout.image);
+  return {
+    nodes: new Map(nodes.map((node) => [node.serial, factsOf(node, rollout, steps, sources, now)])),
+    steps,
+    isTargetThere: target !== undefined,
+    targetReports: target?.provides?.includes('reports') ?? false,
+    baseReports: sources.usable(rollout.base)?.provides?.includes('reports') ?? false,
+    startedAt: sources.startedAt,
+  };
+}
+
+function factsOf(
+  node: Node,
+  { id }: Rollout,
+  steps: ReadonlyMap<Serial, Step>,
+  { condition, record, fallBack, hasPower, attempts }: FactSources,
+  now: Instant,
+): NodeFacts {
+  const { serial, name } = node;
+  const { state, since, detail, report, reportedAt = 0, hasReported = false } = condition(serial);
+  const { order, cycle, check } = attempts.of(id, serial, steps.get(serial));
+  const boot = record(serial);
+  return {
+    serial,
+    name,
+    state,
+    since,
+    detail,
+    answers: hasReported && report !== undefined && state !== 'silent' && now - reportedAt < FRESH_MS,
+    hasReported,
+    runs: hasReported ? report?.generation : undefined,
+    boot: boot && { generation: boot.generation, since: boot.since, gotKernel: boot.gotKernel },
+    hasFallenBack: fallBack(node) !== undefined,
+    hasPower: hasPower(node),
+    order,
+    cycle,
+    check,
+  };
+}

@@ -1,0 +1,42 @@
+import type { Instant } from '../../model/lease.ts';
+import type { Action } from './plan.ts';
+import type { Step } from './rollout.ts';
+
+/** Actions that are a step of a node; the others are of the whole rollout, or leave nothing behind. */
+export type StepAction = Exclude<Action, { readonly kind: 'order' | 'check' | 'stop' | 'finish' }>;
+
+export interface StepChange {
+  /** `undefined`: the node waits for its turn. */
+  readonly step: Step | undefined;
+  /** What becomes of its pointer in the same transaction. */
+  readonly pointer?: 'to target' | 'away';
+}
+
+/** What is stored of a node by an action. It is durable before anything is done about the node. */
+export function stepAfter(action: StepAction, step: Step | undefined, now: Instant): StepChange {
+  const toldAt = step?.state === 'told' || step?.state === 'failed' ? step.toldAt : undefined;
+  switch (action.kind) {
+    case 'tell':
+      return { step: { state: 'told', toldAt: now, by: action.by }, pointer: 'to target' };
+    case 'cycle':
+      return { step: step?.state === 'told' || step?.state === 'failed' ? { ...step, cycledAt: now } : step };
+    case 'done':
+      return {
+        step: { state: 'done', doneAt: now, ...(toldAt === undefined ? {} : { toldAt }) },
+        pointer: 'to target',
+      };
+    case 'fail':
+      return {
+        step: { state: 'failed', toldAt: toldAt ?? now, failedAt: now, reason: action.reason },
+        pointer: 'away',
+      };
+    case 'back':
+      return { step: step?.state === 'failed' ? { ...step, backAt: now } : step };
+    case 'again':
+      return { step: undefined };
+    case 'skip':
+      return { step: { state: 'skipped', at: now, reason: action.reason }, pointer: 'away' };
+    case 'leave':
+      return { step: { state: 'left', at: now, reason: action.reason }, pointer: 'away' };
+  }
+}

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
+import { CommandError, Refusal } from '../model/command.ts';
+import type { Disk } from './export.ts';
+
+/** `nobody` and `nogroup` of Debian: who owns the disks on the appliance, and who looks into them. */
+const NOBODY = 65534;
+const NO_RIGHTS = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups', '--no-new-privs'];
+const LONGEST_MS = 10 * 60_000;
+
+/** From a file system that is worth its journal up to what ext4 takes with blocks of 4 KiB. */
+export const LEAST_BYTES = 16 * 2 ** 20;
+export const MOST_BYTES = 16 * 2 ** 40;
+
+/**
+ * Makes an empty file an ext4 file system that takes a megabyte of room however large it is, and is written to by no
+ * node's kernel that merely mounts it (a sparse file is zero all over, so that no inode table has to be zeroed). Features
+ * that kernels before Linux 5.15 lack are left out.
+ */
+export async function makeFileSystem(file: FileHandle, { name, bytes }: Disk): Promise<void> {
+  await file.chown(NOBODY, NOBODY);
+  await file.truncate(bytes);
+  const label = `netboot-${name.slice(0, name.indexOf('.'))}`;
+  const looks = ['-t', 'ext4', '-L', label, '-m', '0', '-O', '^orphan_file,^metadata_csum_seed'];
+  const sparse = ['-E', 'assume_storage_prezeroed=1,root_owner=0:0'];
+  await onFile(file, 'mke2fs', ['-q', '-F', ...looks, ...sparse]);
+}
+
+/** Makes the file larger and its file system as large as that. Nobody may have it mounted. */
+export async function growFileSystem(file: FileHandle, bytes: number): Promise<void> {
+  await file.chown(NOBODY, NOBODY);
+  await file.truncate(bytes);
+  // 1: mistakes were found and corrected.
+  await onFile(file, 'e2fsck', ['-f', '-p'], [0, 1]);
+  await onFile(file, 'resize2fs', ['-f']);
+}
+
+/**
+ * Runs a program of e2fsprogs on an open file. What is in it a node wrote, as it liked: the program is nobody, and has
+ * this one file and no path to another. It ends with us.
+ */
+function onFile(
+  file: FileHandle,
+  program: string,
+  args: readonly string[],
+  fine: readonly number[] = [0],
+): Promise<void> {
+  const argv = ['--pdeathsig', 'KILL', ...NO_RIGHTS, '--', program, ...args, '/proc/self/fd/3'];
+  return new Promise((resolve, reject) => {
+    const child = spawn('setpriv', argv, {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' },
+      stdio: ['ignore', 'pipe', 'pipe', file.fd],
+      timeout: LONGEST_MS,
+      killSignal: 'SIGKILL',
+    });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk) => {
+        said = (said + chunk).slice(-2000);
+      });
+    }
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code !== null && fine.includes(code)) resolve();
+      else reject(failure(program, args, code ?? undefined, signal, said.trim()));
+    });
+  });
+}
+
+function failure(
+  program: string,
+  args: readonly string[],
+  exitCode: number | undefined,
+  signal: string | null,
+  stderrTail: string,
+): Error {
+  if (exitCode === 127)
+    return new Refusal(`The program "${program}" is not installed`, 'Install it: apt-get install e2fsprogs');
+  const lines = stderrTail.split('\n').filter((line) => line.trim() !== '');
+  return new CommandError(
+    `${program} failed (${signal ?? `exit ${exitCode}`}): ${lines.slice(-3).join(' / ')}`,
+    {
+      argv: [program, ...args],
+      exitCode,
+      stderrTail,
+    },
+  );
+}

@@ -1,0 +1,175 @@
+import { constants } from 'node:fs';
+import { chmod, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Prepared } from './applied.ts';
+import { areasFolder } from './confine.ts';
+import { growFileSystem, LEAST_BYTES, MOST_BYTES, makeFileSystem } from './disk-image.ts';
+import { readIfThere, writeDurably } from './durable-file.ts';
+import { type Area, type Disk, diskSchema } from './export.ts';
+
+/** What we know of a node's disks; beside their folder, for in that the node writes what it likes. */
+const recordSchema = z.object({ epoch: z.number(), sizes: z.record(z.string(), z.number()) });
+type AreaRecord = z.output<typeof recordSchema>;
+
+/** One that its node has replaced by a link leads nowhere, and by a FIFO holds nobody up. */
+const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Something a node has put where its disk ought to be, or a size that no disk can have. */
+class Unfit extends Error {}
+
+/**
+ * Makes a node's folder and the disks in it. A disk is made, and grows, beside the folder, and moves in when it is whole:
+ * killed at any moment, nothing is left that is taken for a disk, and none is lost. The folder is exported to its node for
+ * writing, so that nothing in it is believed: no link is followed, nothing but a plain file is opened, and who looks into
+ * that is nobody (disk-image.ts).
+ */
+export async function prepareArea(path: string, area: Area, exportsFolder: string): Promise<Prepared> {
+  const parent = areasFolder({ exportsFolder });
+  const workshop = `${parent}/.netboot`;
+  for (const folder of [exportsFolder, parent, workshop, path]) await makeOwnFolder(folder, exportsFolder);
+  const files = `${workshop}/${path.slice(parent.length + 1)}`;
+  const before = await readRecord(`${files}.json`);
+  const isReset = before !== undefined && area.epoch > before.epoch;
+  const record: AreaRecord = {
+    epoch: Math.max(area.epoch, before?.epoch ?? 0),
+    sizes: isReset ? {} : { ...before?.sizes },
+  };
+  const remarks: string[] = [];
+  try {
+    // What it has no more; what it has is replaced.
+    const names = isReset ? diskSchema.shape.name.options : [];
+    for (const name of names.filter((each) => area.disks.every((disk) => disk.name !== each)))
+      await rm(`${path}/${name}`, { force: true });
+    for (const disk of area.disks) {
+      checkSize(disk);
+      const remark = await prepareDisk(disk, {
+        target: `${path}/${disk.name}`,
+        making: `${files}.${disk.name}.new`,
+        away: `${files}.${disk.name}.away`,
+        isReset,
+        sizes: record.sizes,
+        mayGrow: () => Date.now() < (area.growUntil ?? 0),
+      });
+      if (remark !== undefined) remarks.push(remark);
+    }
+  } catch (error) {
+    return { problem: inWords(error as NodeJS.ErrnoException, exportsFolder) };
+  }
+  // Of a reset only when all are new: cut short, it begins again.
+  const text = JSON.stringify(record);
+  if (text !== JSON.stringify(before)) await writeDurably(`${files}.json`, text);
+  return remarks.length > 0 ? { remark: remarks.join('; ') } : {};
+}
+
+interface Place {
+  readonly target: string;
+  readonly making: string;
+  /** Where a disk is while it grows. */
+  readonly away: string;
+  readonly isReset: boolean;
+  /** The largest that each was made or grown to; kept up to date. */
+  readonly sizes: Record<string, number>;
+  readonly mayGrow: () => boolean;
+}
+
+/** A remark in words, when the disk is not as large as asked for. @throws Unfit, CommandError, or what the disk says. */
+async function prepareDisk(disk: Disk, place: Place): Promise<string | undefined> {
+  const { target, making, away, isReset, sizes, mayGrow } = place;
+  const { name, bytes } = disk;
+  await rm(making, { force: true });
+  if (isReset) await rm(away, { force: true });
+  // The growing of it was cut short.
+  else if (await isThere(away)) await rename(away, target);
+  const size = isReset ? undefined : await sizeOf(target);
+  if (size === undefined) {
+    await makeDisk(disk, making, target);
+    sizes[name] = bytes;
+    return undefined;
+  }
+  const largest = sizes[name] ?? size;
+  sizes[name] = largest;
+  if (bytes === largest) return undefined;
+  if (bytes < largest)
+    return `${name} has ${inMebibytes(largest)} and never shrinks to ${inMebibytes(bytes)}: netboot reset-private makes it anew, empty`;
+  if (!mayGrow())
+    return `${name} has ${inMebibytes(largest)}; it grows to ${inMebibytes(bytes)} when the node boots next`;
+  await rename(target, away);
+  try {
+    await using file = await openPlain(away);
+    await growFileSystem(file, bytes);
+    await file.sync();
+    sizes[name] = bytes;
+    return undefined;
+  } catch (error) {
+    return `${name} could not grow to ${inMebibytes(bytes)}: ${(error as Error).message}`;
+  } finally {
+    await rename(away, target);
+  }
+}
+
+async function makeDisk(disk: Disk, making: string, target: string): Promise<void> {
+  try {
+    await using file = await open(making, 'wx+', 0o600);
+    await makeFileSystem(file, disk);
+    await file.sync();
+    await rename(making, target);
+  } catch (error) {
+    await rm(making, { force: true });
+    throw error;
+  }
+}
+
+/** `undefined` when nothing is there. @throws Unfit when it is no plain file. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const found = await lstat(path);
+    if (!found.isFile()) throw new Unfit(`${path} is no disk: the node has put something else there`);
+    return found.size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** @throws Unfit when it is something else by now. */
+async function openPlain(path: string): Promise<FileHandle> {
+  const file = await open(path, FLAGS);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Unfit(`${path} is no plain file`);
+}
+
+const isThere = async (path: string): Promise<boolean> => (await sizeOf(path)) !== undefined;
+
+/** 0700 and root's, but for the folder of all exports. @throws Unfit when something else has its name. */
+async function makeOwnFolder(path: string, exportsFolder: string): Promise<void> {
+  const isCommon = path === exportsFolder;
+  const made = await mkdir(path, { recursive: isCommon, mode: isCommon ? 0o755 : 0o700 }).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false;
+      throw error;
+    },
+  );
+  if (!made && !isCommon && !(await lstat(path)).isDirectory()) throw new Unfit(`${path} is no folder`);
+  if (made && !isCommon) await chmod(path, 0o700);
+}
+
+async function readRecord(path: string): Promise<AreaRecord | undefined> {
+  const text = await readIfThere(path);
+  return text === undefined ? undefined : recordSchema.parse(JSON.parse(text));
+}
+
+function checkSize({ name, bytes }: Disk): void {
+  if (Number.isSafeInteger(bytes) && bytes >= LEAST_BYTES && bytes <= MOST_BYTES) return;
+  throw new Unfit(`${name} cannot have ${inMebibytes(bytes)}: give it 16M to 16T`);
+}
+
+const inMebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)}M`;
+
+function inWords(error: NodeJS.ErrnoException, exportsFolder: string): string {
+  const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT' || /No space left/.test(error.message);
+  if (isFull) return `the disk of ${exportsFolder} is full: make room there, and its disk is made`;
+  if (error.code === 'EFBIG') return `the file system of ${exportsFolder} takes no file as large as that`;
+  return error.message;
+}

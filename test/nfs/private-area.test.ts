@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { after, before, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Area, Disk, Export } from '../../src/nfs/export.ts';
+import { prepareExport } from '../../src/nfs/prepare.ts';
+import { needPrograms } from './nfs-rack.ts';
+
+const MIB = 2 ** 20;
+const SERIAL = 'a0000001';
+
+let top: string;
+let count = 0;
+let exportsFolder: string;
+let folder: string;
+
+before(() => {
+  needPrograms('setpriv', 'mke2fs', 'e2fsck', 'resize2fs', 'debugfs', 'dumpe2fs');
+  top = mkdtempSync('/var/tmp/netboot-area-');
+});
+after(() => rmSync(top, { recursive: true, force: true }));
+beforeEach(() => {
+  exportsFolder = `${top}/${++count}`;
+  folder = `${exportsFolder}/private/${SERIAL}`;
+});
+
+const root = (mebibytes: number): Disk => ({ name: 'root.ext4', bytes: mebibytes * MIB });
+const block = (mebibytes: number): Disk => ({ name: 'block.ext4', bytes: mebibytes * MIB });
+const SOON = () => Date.now() + 60_000;
+
+function entry(disks: readonly Disk[], area: Partial<Area> = {}): Export {
+  const options = ['rw', 'sync', 'no_root_squash', 'subtree_check'];
+  return { path: folder, clients: ['10.0.0.5/32'], options, area: { disks: [...disks], epoch: 0, ...area } };
+}
+
+const prepare = (disks: readonly Disk[], area: Partial<Area> = {}) =>
+  prepareExport(entry(disks, area), { exportsFolder, generationsFolder: '/nowhere' });
+
+const sh = (program: string, ...args: string[]): string =>
+  execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 20_000 });
+
+/** As the node's kernel would: a file in its root. */
+function write(disk: string, name: string, text: string): void {
+  const source = `${top}/text`;
+  writeFileSync(source, text);
+  sh('debugfs', '-w', '-R', `write ${source} ${name}`, disk);
+}
+const read = (disk: string, name: string): string => sh('debugfs', '-R', `cat ${name}`, disk);
+const isSound = (disk: string): boolean => sh('e2fsck', '-f', '-n', disk).includes('netboot-');
+const sizeOfFileSystem = (disk: string): number => {
+  const looks = sh('dumpe2fs', '-h', disk);
+  const value = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)$`, 'm').exec(looks)?.[1]);
+  return value('Block count') * value('Block size');
+};
+
+test('makes a folder that is root alone, and sparse disks that are sound', async () => {
+  assert.deepEqual(await prepare([root(2048), block(512)]), {});
+  assert.equal(statSync(folder).mode & 0o777, 0o700);
+  for (const [name, bytes] of [
+    ['root.ext4', 2048 * MIB],
+    ['block.ext4', 512 * MIB],
+  ] as const) {
+    const disk = `${folder}/${name}`;
+    const { size, blocks, mode } = statSync(disk);
+    assert.deepEqual([size, mode & 0o777], [bytes, 0o600]);
+    assert.ok(blocks * 512 < 2 * MIB, `${name} takes ${blocks * 512} bytes`);
+    assert.equal(sizeOfFileSystem(disk), bytes);
+    assert.ok(isSound(disk));
+    assert.match(sh('dumpe2fs', '-h', disk), /Reserved block count:\s+0$/m);
+  }
+});
+
+test('leaves what is there as it is, for as long as nothing else is asked for', async () => {
+  await prepare([root(64)]);
+  write(`${folder}/root.ext4`, 'kept', 'mine\n');
+  const before = statSync(`${folder}/root.ext4`);
+  assert.deepEqual(await prepare([root(64), block(64)]), {});
+  assert.equal(statSync(`${folder}/root.ext4`).ino, before.ino);
+  assert.equal(read(`${folder}/root.ext4`, 'kept'), 'mine\n');
+});
+
+test('grows a disk while its node does not run, with what is on it', async () => {
+  const disk = `${folder}/root.ext4`;
+  await prepare([root(64)]);
+  write(disk, 'kept', 'mine\n');
+  const later = await prepare([root(128)]);
+  assert.match(later.remark ?? '', /root\.ext4 has 64M; it grows to 128M when the node boots next/);
+  const late = await prepare([root(128)], { growUntil: Date.now() - 1 });
+  assert.deepEqual(late, later);
+  assert.equal(statSync(disk).size, 64 * MIB);
+  assert.deepEqual(await prepare([root(128)], { growUntil: SOON() }), {});
+  assert.deepEqual([statSync(disk).size, sizeOfFileSystem(disk)], [128 * MIB, 128 * MIB]);
+  assert.ok(isSound(disk));
+  assert.equal(read(disk, 'kept'), 'mine\n');
+});
+
+test('never shrinks a disk, and says so', async () => {
+  await prepare([root(128)]);
+  const { remark } = await prepare([root(64)], { growUntil: SOON() });
+  assert.match(remark ?? '', /has 128M and never shrinks to 64M: netboot reset-private/);
+  assert.equal(statSync(`${folder}/root.ext4`).size, 128 * MIB);
+});
+
+test('a later epoch makes every disk anew, in the size asked for, once', async () => {
+  await prepare([root(128), block(64)]);
+  write(`${folder}/root.ext4`, 'old', 'gone\n');
+  assert.deepEqual(await prepare([root(64)], { epoch: 1000 }), {});
+  assert.deepEqual(readdirSync(folder), ['root.ext4'], 'the disk that it has no more is gone, too');
+  assert.equal(statSync(`${folder}/root.ext4`).size, 64 * MIB);
+  assert.equal(read(`${folder}/root.ext4`, 'old'), '');
+  write(`${folder}/root.ext4`, 'new', 'kept\n');
+  for (const epoch of [1000, 0]) assert.deepEqual(await prepare([root(64)], { epoch }), {});
+  assert.equal(read(`${folder}/root.ext4`, 'new'), 'kept\n');
+});
+
+test('a disk whose growing was cut short is taken back', async () => {
+  await prepare([root(64)]);
+  write(`${folder}/root.ext4`, 'kept', 'mine\n');
+  renameSync(`${folder}/root.ext4`, `${exportsFolder}/private/.netboot/${SERIAL}.root.ext4.away`);
+  assert.deepEqual(await prepare([root(64)]), {});
+  assert.equal(read(`${folder}/root.ext4`, 'kept'), 'mine\n');
+});
+
+test('killed at any moment, nothing is taken for a disk that is none', async () => {
+  const script = fileURLToPath(new URL('prepare-area.ts', import.meta.url));
+  const disk = `${folder}/root.ext4`;
+  let whole = 0;
+  for (const delay of [0, 4, 8, 12, 16, 20, 30, 45, 60, 200]) {
+    rmSync(exportsFolder, { recursive: true, force: true });
+    const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = once(child, 'exit');
+    await once(child.stdout, 'data');
+    child.stdin.write(`${JSON.stringify({ entry: entry([root(1024)]), exportsFolder })}\n`);
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    child.kill('SIGKILL');
+    await ended;
+    if (existsSync(disk)) {
+      whole++;
+      assert.ok(isSound(disk) && sizeOfFileSystem(disk) === 1024 * MIB);
+    }
+    assert.deepEqual(await prepare([root(1024)]), {});
+    assert.ok(isSound(disk));
+    assert.deepEqual(readdirSync(`${exportsFolder}/private/.netboot`), [`${SERIAL}.json`]);
+  }
+  assert.ok(whole > 0 && whole < 10, `${whole} of 10 were whole: the moments are well chosen`);
+});
+
+test('a full disk is a clear problem, and mends itself when there is room', async () => {
+  mkdirSync(exportsFolder);
+  sh('mount', '-t', 'tmpfs', '-o', 'size=512k', 'netboot-test', exportsFolder);
+  try {
+    const { problem } = await prepare([root(1024)]);
+    assert.match(problem ?? '', /the disk of .* is full: make room there/);
+    assert.ok(!existsSync(`${folder}/root.ext4`));
+    sh('mount', '-o', 'remount,size=64m', exportsFolder);
+    assert.deepEqual(await prepare([root(1024)]), {});
+    assert.ok(isSound(`${folder}/root.ext4`));
+  } finally {
+    sh('umount', exportsFolder);
+  }
+});
+
+// The node is root in its folder, and may put there what it likes.
+const HOSTILE: ReadonlyArray<{ name: string; put: (disk: string) => void }> = [
+  { name: 'a link to a file of ours', put: (disk) => symlinkSync(`${top}/ours`, disk) },
+  { name: 'a link to nothing', put: (disk) => symlinkSync(`${top}/nothing`, disk) },
+  { name: 'a FIFO', put: (disk) => void sh('mkfifo', disk) },
+  { name: 'a device', put: (disk) => void sh('mknod', disk, 'c', '1', '5') },
+  { name: 'a folder', put: (disk) => mkdirSync(disk) },
+];
+for (const { name, put } of HOSTILE) {
+  test(`in place of its disk the node has put ${name}: only it is refused, and nothing is touched`, async () => {
+    const disk = `${folder}/root.ext4`;
+    writeFileSync(`${top}/ours`, 'ours\n');
+    await prepare([root(64)]);
+    unlinkSync(disk);
+    put(disk);
+    const { problem } = await prepare([root(128)], { growUntil: SOON() });
+    assert.match(problem ?? '', /is no disk: the node has put something else there/);
+    assert.equal(readFileSync(`${top}/ours`, 'utf8'), 'ours\n');
+    assert.ok(!existsSync(`${top}/nothing`));
+    if (name === 'a folder') return;
+    assert.deepEqual(await prepare([root(64)], { epoch: 1 }), {});
+    assert.ok(isSound(disk));
+    assert.equal(readFileSync(`${top}/ours`, 'utf8'), 'ours\n');
+  });
+}
+
+test('what looks into a disk is nobody, and a disk that is rubbish stays the node’s own affair', async () => {
+  const disk = `${folder}/root.ext4`;
+  await prepare([root(64)]);
+  writeFileSync(disk, 'rubbish');
+  linkSync(disk, `${folder}/another-name`);
+  const { problem, remark } = await prepare([root(128)], { growUntil: SOON() });
+  assert.equal(problem, undefined);
+  assert.match(remark ?? '', /root\.ext4 could not grow to 128M: e2fsck failed/);
+  assert.ok(existsSync(disk));
+});
+
+const OUT_OF_BOUNDS: ReadonlyArray<{ name: string; given: Partial<Export>; expect: RegExp }> = [
+  { name: 'a folder of no node', given: { path: '/PRIVATE/../x' }, expect: /without "\." or "\.\."/ },
+  {
+    name: 'a name that is no serial number',
+    given: { path: '/PRIVATE/everybody' },
+    expect: /not the folder of a node/,
+  },
+  { name: 'all folders', given: { path: '/PRIVATE' }, expect: /not the folder of a node/ },
+  { name: 'our own notes', given: { path: '/PRIVATE/.netboot' }, expect: /not the folder of a node/ },
+  { name: 'a subnet', given: { clients: ['10.0.0.0/24'] }, expect: /names other clients/ },
+  { name: 'two nodes', given: { clients: ['10.0.0.5/32', '10.0.0.6/32'] }, expect: /names other clients/ },
+  {
+    name: 'a folder of a node for everybody',
+    given: { area: undefined },
+    expect: /belongs to one node each/,
+  },
+  { name: 'a disk too small', given: { area: { disks: [root(1)], epoch: 0 } }, expect: /give it 16M to 16T/ },
+  {
+    name: 'a disk too large',
+    given: { area: { disks: [root(1e12)], epoch: 0 } },
+    expect: /give it 16M to 16T/,
+  },
+];
+for (const { name, given, expect } of OUT_OF_BOUNDS) {
+  test(`out of bounds: ${name}`, async () => {
+    const path = given.path?.replace('/PRIVATE', `${exportsFolder}/private`) ?? folder;
+    const asked = { ...entry([root(64)]), ...given, path } as Export;
+    const { problem } = await prepareExport(asked, { exportsFolder, generationsFolder: '/nowhere' });
+    assert.match(problem ?? '', expect);
+  });
+}
+
+test('without an address it is ready, and says that nobody may mount it', async () => {
+  const asked = { ...entry([root(64)]), clients: [] };
+  const { remark } = await prepareExport(asked, { exportsFolder, generationsFolder: '/nowhere' });
+  assert.match(remark ?? '', /not exported yet: nothing has told the address of its node/);
+  assert.ok(isSound(`${folder}/root.ext4`));
+});

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ELSEWHERE, HOME, hmac, OTHER, OTHER_MAC, publicHalf, SERIAL, World } from './world.ts';
+
+const NONCE = '0123456789abcdef0123456789abcdef';
+
+test('a node gets all that makes it this node, line by line, signed to this request', async () => {
+  await using world = await World.make();
+  await world.fleet.setNode(SERIAL, {
+    block: { size: '1G', path: '/var/lib/containers' },
+    files: {
+      '/etc/one.key': { mode: '0600', owner: 'root', group: 'root', content: btoa('the key\n') },
+      '/etc/nothing': { mode: '0644', owner: 'www-data', group: 'www-data', content: '' },
+    },
+  });
+  const token = world.token(SERIAL, HOME);
+  assert.match(token, /^[0-9a-z]{8}\.[\w-]{22}$/);
+  const answer = await world.client(SERIAL, HOME).redeem(token, NONCE);
+  assert.equal(answer.status, 200);
+  const asked = `serial ${SERIAL}\nsince ${token.split('.')[0]}\nnonce ${NONCE}\n`;
+  const requestMac = hmac(token, `/v1/identity\n${asked}`);
+  assert.equal(answer.mac, hmac(token, `answer\n${requestMac}\n${answer.body}`));
+  const lines = answer.body.split('\n') as [string, string, string, string, ...string[]];
+  assert.match(lines[0], /^report-key [0-9a-f]{64}$/);
+  assert.match(lines[1], /^run \S+$/);
+  assert.match(lines[2], /^host-key [A-Za-z0-9+/]+=*$/);
+  assert.match(lines[3], /^host-key-public ssh-ed25519 [A-Za-z0-9+/]+=* 9ffefdef$/);
+  assert.deepEqual(lines.slice(4).sort(), [
+    '',
+    'block /var/lib/containers',
+    'file 0600 root root /etc/one.key dGhlIGtleQo=',
+    'file 0644 www-data www-data /etc/nothing -',
+  ]);
+  const file = join(world.folder, 'key');
+  await writeFile(file, Buffer.from(lines[2].slice('host-key '.length), 'base64'));
+  await chmod(file, 0o600);
+  assert.ok(lines[3].includes(publicHalf(file).split(' ')[1] as string), 'the halves belong together');
+});
+
+test('a lost answer may be asked for again, with the same nonce alone', async () => {
+  await using world = await World.make();
+  const client = await world.booted(SERIAL, HOME);
+  const token = world.token(SERIAL, HOME);
+  assert.equal((await client.redeem(token)).status, 403);
+
+  const other = await world.booted(OTHER, ELSEWHERE);
+  const before = other.key;
+  const again = await other.raw(other.recorded);
+  assert.equal(again.status, 200);
+  assert.match(again.body, new RegExp(`^report-key ${before}\n`));
+});
+
+test('the host key is the same at each boot, and another for each node', async () => {
+  await using world = await World.make();
+  const keyOf = async (serial: typeof SERIAL, address: typeof HOME) => {
+    const client = await world.booted(serial, address);
+    const [key] = /^host-key-public .*$/m.exec((await client.raw(client.recorded)).body) ?? [];
+    return key;
+  };
+  const first = await keyOf(SERIAL, HOME);
+  const second = await keyOf(OTHER, ELSEWHERE);
+  assert.ok(first && second && first !== second);
+  await world.restart();
+  world.fleet.announce({ serial: SERIAL, order: 0, xid: 1 }); // it boots anew
+  assert.equal(await keyOf(SERIAL, HOME), first);
+});
+
+test('many who ask at once get one key', async () => {
+  await using world = await World.make();
+  await world.store.transact({ writes: [{ kind: 'delete', key: `identity/${SERIAL}` }] });
+  const keys = await Promise.all(
+    Array.from({ length: 20 }, () => world.fleet.reporting.identities.hostKey(SERIAL)),
+  );
+  assert.equal(new Set(keys.map(({ publicKey }) => publicKey)).size, 1);
+  assert.equal(world.fleet.reporting.identities.publicKey(SERIAL), keys[0]?.publicKey);
+});
+
+test('a token is of no use from another address, for another node, or with another moment', async () => {
+  await using world = await World.make();
+  const token = world.token(SERIAL, HOME);
+  assert.equal((await world.client(SERIAL, ELSEWHERE).redeem(token)).status, 403, 'another address');
+  assert.equal((await world.client(OTHER, HOME).redeem(token)).status, 403, 'another node');
+  const own = world.client(SERIAL, HOME);
+  const [since = '', mac] = token.split('.');
+  const later = (Number.parseInt(since, 36) + 1).toString(36);
+  assert.equal((await own.redeem(`${later}.${mac}`)).status, 403, 'another moment');
+  assert.equal(world.server.counters().refused, 3);
+  assert.match(world.troubles()[0] ?? '', /without the token of its boot \(from 127\.0\.0\.22\)/);
+  assert.equal((await own.redeem(token)).status, 200, 'and then its own');
+});
+
+test('who took over the address of a node is not the node', async () => {
+  await using world = await World.make();
+  const { fleet } = world;
+  const client = world.client(SERIAL, HOME);
+  world.has(HOME, OTHER_MAC);
+  const answer = await client.redeem(world.token(SERIAL, HOME));
+  assert.equal(answer.status, 403);
+  assert.equal(answer.body, `its identity was asked for by another machine (${OTHER_MAC})\n`);
+  // What a lease says goes before what answers to ARP.
+  const lease = { address: HOME, mac: fleet.find(SERIAL).mac as typeof OTHER_MAC, interface: 'eth0' };
+  await fleet.leases.commit([
+    { kind: 'put', lease: { ...lease, state: 'bound', expiresAt: Date.now() + 60_000 } },
+  ]);
+  assert.equal((await client.redeem(world.token(SERIAL, HOME))).status, 200);
+});
+
+test('a token of half an hour ago is over', async (context) => {
+  await using world = await World.make();
+  const token = world.token(SERIAL, HOME);
+  const client = world.client(SERIAL, HOME);
+  const now = Date.now();
+  context.mock.method(Date, 'now', () => now + 31 * 60_000);
+  await world.restart(); // the service reads the time by the method that it finds when it starts
+  const answer = await client.redeem(token);
+  assert.equal(answer.status, 403);
+  assert.match(answer.body, /more than 30 minutes/);
+});
+
+test('strangers and removed nodes are refused, and what was theirs is gone', async () => {
+  await using world = await World.make();
+  const client = await world.booted(SERIAL, HOME);
+  const token = world.token(SERIAL, HOME);
+  assert.ok(world.store.get(`identity/${SERIAL}`) && world.store.get(`report-key/${SERIAL}`));
+  await world.fleet.removeNode(SERIAL);
+  assert.equal(world.store.get(`identity/${SERIAL}`), undefined);
+  assert.equal(world.store.get(`report-key/${SERIAL}`), undefined);
+  assert.equal((await client.redeem(token)).status, 403);
+  const answer = await client.report();
+  assert.equal(answer.status, 403);
+  assert.match(answer.body, /not known here/);
+  await world.fleet.addNode({ serial: SERIAL, name: 'first', image: 'web' });
+  assert.equal((await client.report()).status, 403, 'the key of the node that was there before');
+});
+
+test('no key and no token is in the log, the events, or what is told of a node', async () => {
+  await using world = await World.make();
+  const client = await world.booted(SERIAL, HOME);
+  const token = world.token(SERIAL, HOME);
+  await client.redeem(token); // refused
+  await client.report({ state: 'degraded', failed: 'nginx.service' }, 'f'.repeat(64)); // forged
+  await client.report();
+  const { privateKey, publicKey } = await world.fleet.reporting.identities.hostKey(SERIAL);
+  const secrets = [
+    token,
+    token.split('.')[1] as string,
+    client.key,
+    privateKey.split('\n')[2] as string,
+    btoa(privateKey).slice(40, 100),
+    world.store.get('secret/boot-token')?.value as string,
+  ];
+  const said = JSON.stringify([world.lines, world.events, world.fleet.find(SERIAL)]);
+  assert.ok(world.lines.length > 0 && world.events.length > 0);
+  for (const secret of secrets) {
+    assert.ok(secret.length > 20);
+    assert.ok(
+      !said.includes(secret),
+      said.slice(Math.max(0, said.indexOf(secret) - 100), said.indexOf(secret)),
+    );
+  }
+  assert.match(publicKey, /^ssh-ed25519 /);
+});
