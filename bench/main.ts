@@ -19,7 +19,7 @@ const RESULTS = join(import.meta.dirname, 'results.md');
 const USAGE = `usage: scripts/bench.sh [--only tftp|dhcp|storm|reports] [--runs N] [--seconds N] [--quick] [--output FILE]
   --only       that part alone; may be given more than once
   --runs       of each cell, alternating between the servers (5)
-  --seconds    of each run (1.2 for TFTP, 2 for DHCP)
+  --seconds    of each run (1.2 for TFTP, 2 for DHCP, 120 for reports)
   --clients, --blksize, --windowsize
                TFTP with these alone, e.g. --clients 50,200 --blksize 1468
   --quick      a look whether everything works: few cells, one short run each, and nothing is written

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import type { NodesAnswer } from '../src/api/schemas.ts';
+import type { NodesAnswer, StatusAnswer } from '../src/api/schemas.ts';
+import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../src/net/ipv4.ts';
 import { api } from '../test/rack/api.ts';
 import { sealGeneration } from '../test/rack/sealed.ts';
 import { median } from './figures.ts';
@@ -75,7 +76,10 @@ export async function measureReports(
   say(`${nodes} nodes added; without them, the service takes ${idlePercent.toFixed(2)} % of a processor`);
 
   await using load = await Load.start(plan);
-  await load.until(READY_MS + spreadSeconds * 1000, (now) => now.reporting === nodes);
+  await load.until(READY_MS + spreadSeconds * 1000, async ({ identities }) => {
+    const { counters } = await api<StatusAnswer>(socket, 'GET', '/v1/status');
+    return identities === nodes && (counters.reports?.open ?? 0) >= nodes;
+  });
   say(`${nodes} nodes report`);
   await sleep(SETTLE_MS);
   const before = load.now;
@@ -111,6 +115,16 @@ export async function measureReports(
   };
 }
 
+function addressesOf(nodes: number): string[] {
+  const first = ipv4ToNumber(`${CABLES.netboot.network}.128.1` as Ipv4);
+  return Array.from({ length: nodes }, (_, nth) => ipv4FromNumber(first + nth));
+}
+
+async function runAtLoad(argv: readonly string[]): Promise<string> {
+  const [command = '', ...args] = atLoad(argv);
+  return (await execa(command, args)).stdout;
+}
+
 async function percentOver(pid: number, seconds: number): Promise<number> {
   const [cpu, startedAt] = [cpuSeconds(pid), performance.now()];
   await sleep(seconds * 1000);
@@ -132,19 +146,18 @@ class Load implements AsyncDisposable {
 
   static async start({ nodes, spreadSeconds }: ReportsPlan): Promise<Load> {
     const { interface: name, network, server } = CABLES.netboot;
-    // All of them are this machine's own, and are found by ARP, without a thousand of them on the interface.
-    const [ip = '', ...local] = atLoad([
-      'ip',
-      'route',
-      'replace',
-      'local',
-      `${network}.128.0/17`,
-      'dev',
-      name,
-    ]);
-    await execa(ip, local);
+    // All of them are the load's own, without a thousand addresses on its interface. The service's kernel knows them by
+    // heart: for what it finds by ARP, Linux has room for a thousand on all wires together (gc_thresh3).
+    await runAtLoad(['ip', 'route', 'replace', 'local', `${network}.128.0/17`, 'dev', name]);
+    const [card] = JSON.parse(await runAtLoad(['ip', '-j', 'link', 'show', name])) as [{ address: string }];
+    const addresses = addressesOf(nodes);
+    const known = addresses.map(
+      (address) => `neigh replace ${address} lladdr ${card.address} dev ${name} nud permanent`,
+    );
+    await execa('ip', ['-n', CABLES.netboot.namespace, '-batch', '-'], { input: known.join('\n') });
     const entry = join(import.meta.dirname, 'report-load.ts');
-    const argv = [process.execPath, entry, server, `${network}.128.1`, String(nodes), String(spreadSeconds)];
+    const [first = ''] = addresses;
+    const argv = [process.execPath, entry, server, first, String(nodes), String(spreadSeconds)];
     const [command = '', ...args] = onLoadProcessor(atLoad(argv));
     return new Load(spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
   }
@@ -155,8 +168,8 @@ class Load implements AsyncDisposable {
   }
 
   /** @throws Error with where it stands when the time is over. */
-  async until(withinMs: number, isReached: (now: ReportLoad) => boolean): Promise<void> {
-    for (const until = Date.now() + withinMs; !isReached(this.now); await sleep(200))
+  async until(withinMs: number, isReached: (now: ReportLoad) => Promise<boolean>): Promise<void> {
+    for (const until = Date.now() + withinMs; !(await isReached(this.now)); await sleep(500))
       if (Date.now() > until) throw new Error(`not reached: ${JSON.stringify(this.now)}`);
   }
 

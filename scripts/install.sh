@@ -66,7 +66,7 @@ install -D -m 644 systemd/netboot.sysctl /usr/lib/sysctl.d/10-netboot.conf
 install -m 644 systemd/*.service /usr/lib/systemd/system/
 systemd-sysusers netboot.conf
 systemd-tmpfiles --create netboot.conf
-/usr/lib/systemd/systemd-sysctl --prefix=/net/core/rmem_max --prefix=/net/core/wmem_max
+/usr/lib/systemd/systemd-sysctl --prefix=/net/core/rmem_max --prefix=/net/core/wmem_max --prefix=/net/ipv4/neigh/default
 systemctl daemon-reload
 
 if [ -e $config ]; then

@@ -12,8 +12,8 @@ set -eu
 packages=
 for group in "$@"; do
   case $group in
-    serve) packages="$packages iproute2 util-linux rpcbind nfs-ganesha nfs-ganesha-vfs openssh-client" ;;
-    kernel-nfs) packages="$packages iproute2 util-linux nfs-kernel-server openssh-client" ;;
+    serve) packages="$packages iproute2 util-linux e2fsprogs rpcbind nfs-ganesha nfs-ganesha-vfs openssh-client" ;;
+    kernel-nfs) packages="$packages iproute2 util-linux e2fsprogs nfs-kernel-server openssh-client" ;;
     build)
       packages="$packages apt dpkg perl squashfs-tools debian-archive-keyring zstd util-linux kmod cpio e2fsprogs"
       # Units, users and file capabilities of a root, natively.

@@ -22,6 +22,7 @@ import { engineHost } from './host/engine-host.ts';
 import { hostKeyMaker } from './host/host-keys.ts';
 import { interfaceAddresses } from './host/interfaces.ts';
 import { openLog } from './host/log.ts';
+import { giveMemoryBack } from './host/malloc.ts';
 import { neighbourMac } from './host/neighbours.ts';
 import { watchMounts } from './host/nfs-connections.ts';
 import { run } from './host/run.ts';
@@ -63,6 +64,7 @@ const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
  */
 export async function serve(config: Config, { force = false } = {}): Promise<void> {
   await using parts = new AsyncDisposableStack();
+  parts.adopt(giveMemoryBack(), (giving) => giving.stop());
   const log = openLog();
   const startedAt = new Date().toISOString();
   const warnings = new Warnings(log, Date.now);
@@ -210,6 +212,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     onSwitched: (serial, power) => fleet.conditions.switched(serial, power),
     log,
   });
+  parts.defer(() => power.stop());
   const rollouts = parts.adopt(
     new Rollouts({
       fleet,

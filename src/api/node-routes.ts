@@ -43,8 +43,11 @@ export function addNodeRoutes(
 function describeWholly(fleet: Fleet, node: Node): NodeStatus {
   const { settings, origins } = fleet.nodes.settled(node.serial);
   const files = fleet.files.factsOf(node);
+  const described = describeNode(fleet, node);
+  const { serial, name, state, mac, ip } = described;
   return {
-    ...describeNode(fleet, node),
+    ...{ serial, name, state, mac, ip, profile: node.profile, ...settings }, // in this order
+    ...described,
     ...settings,
     image: node.image,
     origins,

@@ -1,10 +1,13 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Profile } from '../fleet/resolve.ts';
 import { nameSchema } from '../model/node.ts';
 import { MOST_BODY_BYTES } from './node-routes.ts';
 import { setProfileSchema } from './node-schemas.ts';
 import type { ProfileStatus } from './schemas.ts';
+
+const namedSchema = z.object({ profile: nameSchema });
 
 interface Named {
   Params: { name: string };
@@ -26,7 +29,7 @@ export function addProfileRoutes(api: FastifyInstance, fleet: Fleet): void {
     revision: fleet.view().revision,
   }));
   api.patch<Named>('/v1/profiles/:name', { bodyLimit: MOST_BODY_BYTES }, async ({ params, body }, reply) => {
-    const name = nameSchema.parse(params.name);
+    const { profile: name } = namedSchema.parse({ profile: params.name });
     const { profile, isNew, revision } = await profiles.set(name, setProfileSchema.parse(body));
     return reply.code(isNew ? 201 : 200).send({ profile: describe(profile), isNew, revision });
   });

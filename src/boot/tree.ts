@@ -3,7 +3,7 @@ import type { BootPin } from '../model/boot-pin.ts';
 import { type BootView, nodeByMac, nodeOf } from '../model/boot-view.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Node } from '../model/node.ts';
-import { faultOfRoot } from '../model/root-mode.ts';
+import { faultOfRoot, settleRoot } from '../model/root-mode.ts';
 import { ipv4FromNumber } from '../net/ipv4.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { matchSerial } from '../net/serial.ts';
@@ -140,6 +140,12 @@ function fileOf(
   }
   const fault = faultOfRoot(node, generation);
   if (fault !== undefined) return missing(fault);
+  // Who merely asks must not have the appliance make disks.
+  if (!view.nodes.has(node.serial) && settleRoot(node, generation.node).root === 'private') {
+    return missing(
+      `image ${generation.image} gives each node a disk of its own, and this one was not added: netboot add-node ${node.serial}`,
+    );
+  }
   const network = view.networks.get(client.interface);
   if (!network) return missing(`interface ${client.interface} has no address to mount the root from`);
   const words = boot.words?.(client.address) ?? [];

@@ -21,7 +21,7 @@ interface BuildOptions {
   lock?: string;
   update?: boolean;
   cache: boolean;
-  publish: boolean;
+  publish?: boolean;
   fromStep?: string;
   verbose?: boolean;
   json?: boolean;
@@ -84,7 +84,7 @@ export async function buildAndPublish(
 
 /** Publishing needs the service, and nobody who moves the image's nodes at that time. */
 async function mustBeFree(program: Command, name: string, { publish }: BuildOptions): Promise<void> {
-  if (!publish) return;
+  if (publish === false) return;
   const rollouts = await callApi<readonly RolloutStatus[]>(program, 'GET', '/v1/rollouts');
   const active = rollouts.find(
     ({ image, state }) => image === name && ['running', 'paused', 'stopped'].includes(state),

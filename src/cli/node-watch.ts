@@ -69,7 +69,9 @@ const isOfNodes = ({ kind }: ToldEvent): boolean =>
 
 /** As much as the screen holds: what changed last goes before what is as it was for long. */
 function draw(answer: NodesAnswer, trouble = ''): void {
-  const { rows = 24, columns = 80 } = process.stdout;
+  // A terminal that does not know how large it is says 0.
+  const rows = process.stdout.rows || 24;
+  const columns = process.stdout.columns || 80;
   const room = rows - 3;
   const isWhole = answer.nodes.length + answer.waiting.length <= room;
   const newest = (list: NodesAnswer['nodes']) =>

@@ -31,10 +31,14 @@ export function addRolloutCommands(program: Command): void {
       'begin with some canaries, go on batch by batch, and stop by itself when a node does not come up',
     )
     .option('--to <generation>', 'the generation to move to (default: the one that was sealed last)')
-    .option('--canary <nodes>', 'how many try it first', whole, 1)
-    .option('--batch <nodes|percent>', 'how many are told to reboot at once then', share, '10%')
+    .option('--canary <nodes>', 'how many try it first (default: 1)', whole)
+    .option('--batch <nodes|percent>', 'how many are told to reboot at once then (default: 10%)', share)
     .option('--check <url>', 'what has to answer, too: http://{ip}:8000/ ({ip}, {name}, {serial}, {mac})')
-    .option('--within <time>', 'what a node may take from its order to being up: 90s, 5m', seconds, 300)
+    .option(
+      '--within <time>',
+      'what a node may take from its order to being up: 90s, 1h (default: 5m)',
+      seconds,
+    )
     .option('--at-next-boot', 'tell no node to reboot: those that boot get it')
     .option('--wait', 'until it is over: fails when it stops')
     .option('--json', 'for scripts')

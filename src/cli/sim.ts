@@ -98,7 +98,9 @@ export function addSimCommands(program: Command): void {
 
 /** A node without its QEMU: many fit on one machine, and it fails as it is told. */
 function addAgentOptions(pi: Command): void {
-  const collect = (text: string, rules: readonly FailureRule[]) => [...rules, parseFailureRule(text)];
+  const collect = (text: string, before: readonly FailureRule[]) => [...before, parseFailureRule(text)];
+  const rules = (flags: string, description: string) =>
+    new Option(flags, description).argParser(collect).default([] as readonly FailureRule[], 'none');
   pi.addOption(
     new Option(
       '--agent',
@@ -106,17 +108,9 @@ function addAgentOptions(pi: Command): void {
     ).conflicts('boot'),
   )
     .option('--serve <port>', 'with --agent: serve a web page there', wholeNumber(65_535))
-    .option(
-      '--fail <how>',
-      `with --agent: ${AGENT_FAILURES.join(', ')}; again for more than one`,
-      collect,
-      [] as readonly FailureRule[],
-    )
-    .option(
-      '--fail-on <generation:how>',
-      'the same, of one generation alone (or all that begin so)',
-      collect,
-      [] as readonly FailureRule[],
+    .addOption(rules('--fail <how>', `with --agent: ${AGENT_FAILURES.join(', ')}; again for more than one`))
+    .addOption(
+      rules('--fail-on <generation:how>', 'the same, of one generation alone (or all that begin so)'),
     )
     .option('--clock <seconds>', 'with --agent: what its clock shows at its start', wholeNumber(2 ** 40));
 }

@@ -188,7 +188,10 @@ export class Fleet {
         ),
       stateOf: (serial) => this.conditions.of(serial).state,
       applyExports: () => this.reconcileExports(),
-      problemOf: (path) => this.#publishing.problemOf(path),
+      problemOf: (path) =>
+        ports.exporter.kind === 'none'
+          ? 'nothing is exported (nfs.server: none)'
+          : this.#publishing.problemOf(path),
     });
   }
 
@@ -225,8 +228,11 @@ export class Fleet {
     return this.nodes.add(request);
   }
 
-  setNode(reference: string, change: NodeChange): Promise<ChangedNode> {
-    return this.nodes.set(reference, change);
+  /** Who changes a node may have mended it: it gets what it fell back from again. */
+  async setNode(reference: string, change: NodeChange): Promise<ChangedNode> {
+    const changed = await this.nodes.set(reference, change);
+    this.boots.retry(changed.node.serial);
+    return changed;
   }
 
   removeNode(reference: string): Promise<ChangedNode> {
@@ -337,6 +343,7 @@ export class Fleet {
   }
 
   inspectGenerations(warnings: WarningSink): Promise<void> {
+    this.#roster.inspect(warnings);
     return this.#releases.inspect(warnings);
   }
 

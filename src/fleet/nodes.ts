@@ -2,7 +2,7 @@ import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Log } from '../model/log.ts';
-import type { Node, OwnNode } from '../model/node.ts';
+import { type Node, type OwnNode, ownNodeSchema } from '../model/node.ts';
 import type { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Sighting } from '../model/sighting.ts';
 import { throttle } from '../model/throttle.ts';
@@ -10,7 +10,7 @@ import { type Mac, parseMac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Choices } from './choices.ts';
 import type { FileChanges, NodeFiles } from './node-files.ts';
-import { checkNode, clash, noImage, serialForMac } from './node-rules.ts';
+import { checkNode, clash, findProfile, noImage, serialForMac } from './node-rules.ts';
 import { type Settled, settle, withNode, withoutNode } from './resolve.ts';
 import { nodeKey, type Roster } from './roster.ts';
 import type { Sightings } from './sightings.ts';
@@ -99,12 +99,13 @@ export class Nodes {
     const { roster, sightings, view, inTurn } = this.#ports;
     return inTurn(async () => {
       const serial = request.serial ?? serialForMac(request.mac);
-      const { own, profiles } = roster.members();
+      const { own } = roster.members();
       const present = own.get(serial);
       if (present) throw clash(serial, present, request);
+      const profile =
+        request.profile === undefined ? undefined : findProfile(roster.members(), request.profile);
       const choices = await this.#ports.choices();
-      const isNamed =
-        request.image ?? profiles.get(request.profile ?? '')?.settings.image ?? roster.defaultImage;
+      const isNamed = request.image ?? profile?.settings.image ?? roster.defaultImage;
       const image = request.image ?? (isNamed === undefined ? this.#onlyImage(choices, request) : undefined);
       const seen = sightings.bySerial(serial);
       const mac = request.mac ?? (seen && !view().nodesByMac.has(seen.mac) ? seen.mac : undefined);
@@ -206,7 +207,6 @@ type Gapped = { [K in keyof OwnNode]: OwnNode[K] | null | undefined };
 
 /** A node without the values that are absent or taken away, as the strict types and the store want it. */
 function withoutGaps(node: Gapped): OwnNode {
-  return Object.fromEntries(
-    Object.entries(node).filter(([, value]) => value !== undefined && value !== null),
-  ) as OwnNode;
+  const given = Object.entries(node).filter(([, value]) => value !== undefined && value !== null);
+  return ownNodeSchema.parse(Object.fromEntries(given));
 }

@@ -43,6 +43,8 @@ export interface PowerPorts {
 /** Switches the power of nodes by the programs of the configuration; of each node one thing at a time. */
 export class Power {
   readonly #ports: PowerPorts;
+  readonly #stopping = new AbortController();
+  readonly #running = new Set<Promise<void>>();
   readonly #inTurn = new Map<Serial, { readonly run: ReturnType<typeof oneAtATime>; waiting: number }>();
 
   constructor(ports: PowerPorts) {
@@ -55,7 +57,7 @@ export class Power {
   }
 
   /**
-   * A `cycle` that has cut the power gives it back, also when `signal` is aborted meanwhile.
+   * A `cycle` that has begun is finished when `signal` is aborted, only without its pause: half of it leaves a node off.
    * @throws Refusal when there is no such template, the node lacks what it names, or its program fails or hangs.
    */
   async switch(
@@ -66,25 +68,35 @@ export class Power {
     const turn = this.#inTurn.get(node.serial) ?? { run: oneAtATime(), waiting: 0 };
     this.#inTurn.set(node.serial, turn);
     turn.waiting += 1;
+    const either = AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]);
+    const running = turn.run(() => this.#switch(node, action, either));
+    this.#running.add(running);
     try {
-      await turn.run(() => this.#switch(node, action, signal));
+      await running;
     } catch (error) {
-      if (error instanceof Refusal) this.#complain(node, error);
+      if (error instanceof Refusal && error !== this.#stopping.signal.reason) this.#complain(node, error);
       throw error;
     } finally {
+      this.#running.delete(running);
       turn.waiting -= 1;
       if (turn.waiting === 0) this.#inTurn.delete(node.serial);
     }
   }
 
-  async #switch(node: Node, action: PowerAction, signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
+  /** Ends what runs, but for cycles: what they switch off is switched on again first. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Refusal('The service stops', 'Ask again when it is back.'));
+    await Promise.allSettled(this.#running);
+  }
+
+  async #switch(node: Node, action: PowerAction, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const template = this.#templateOf(node);
     // First all that can be refused, so that no node is left off for want of the way back.
     const fill = (argv: readonly string[]) => this.#fill(node, argv);
     const own = template[action];
     if (own) {
-      await this.#run(node, action, fill(own), signal);
+      await this.#run(node, action, fill(own), action === 'cycle' ? undefined : signal);
       if (action !== 'on') this.#ports.onSwitched(node.serial, 'cut');
       if (action !== 'off') this.#ports.onSwitched(node.serial, 'given');
       return;
@@ -97,12 +109,12 @@ export class Power {
       );
     }
     const back = fill(on);
-    await this.#run(node, 'off', fill(off), signal);
+    await this.#run(node, 'off', fill(off), undefined);
     this.#ports.onSwitched(node.serial, 'cut');
-    await sleep(this.#ports.offMs ?? OFF_MS, undefined, signal ? { signal } : {}).catch(() => {});
+    await sleep(this.#ports.offMs ?? OFF_MS, undefined, { signal }).catch(() => {});
     await this.#run(node, 'on', back, undefined);
     this.#ports.onSwitched(node.serial, 'given');
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
   }
 
   #templateOf(node: Node): Config['power'][string] {

@@ -1,15 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Refusal } from '../model/command.ts';
-import type { NodeSettings, OwnNode } from '../model/node.ts';
+import { type NodeSettings, nodeSettingsSchema, type OwnNode } from '../model/node.ts';
 import type { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Choices } from './choices.ts';
 import type { FileChanges, FileOwner, NodeFiles } from './node-files.ts';
 import { checkSettings, findProfile, noImage } from './node-rules.ts';
-import { type Members, nodesOfProfile, type Profile, withoutProfile, withProfile } from './resolve.ts';
+import {
+  type Members,
+  namesOf,
+  nodesOfProfile,
+  type Profile,
+  withoutProfile,
+  withProfile,
+} from './resolve.ts';
 import { profileKey, type Roster } from './roster.ts';
 import type { Write } from './store.ts';
-
-const MOST_NAMED = 10;
 
 /** Changes to a profile; `null` takes a value away. */
 export type ProfileChange = { [K in keyof NodeSettings]?: NodeSettings[K] | null | undefined } & {
@@ -104,7 +109,7 @@ const ownerOf = (name: string): FileOwner => ({ kind: 'profile', name });
 function applied(settings: NodeSettings, change: ProfileChange): NodeSettings {
   const defined = Object.entries(change).filter(([, value]) => value !== undefined);
   const all = Object.entries({ ...settings, ...Object.fromEntries(defined) });
-  return Object.fromEntries(all.filter(([, value]) => value !== null));
+  return nodeSettingsSchema.parse(Object.fromEntries(all.filter(([, value]) => value !== null)));
 }
 
 /** @throws Refusal with the first node that could not be so, and how many more there are. */
@@ -134,10 +139,4 @@ function checkNodes(
     `Node "${first.name}"${more} of profile "${profile}" cannot be so: ${problem}`,
     first.refusal.remedy,
   );
-}
-
-function namesOf(nodes: readonly OwnNode[]): string {
-  const names = nodes.slice(0, MOST_NAMED).map(({ name }) => name);
-  const more = nodes.length - names.length;
-  return `${names.join(', ')}${more > 0 ? ` and ${more} more nodes` : ''}`;
 }

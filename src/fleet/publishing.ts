@@ -225,6 +225,10 @@ export class Publishing {
         `${text}: have them boot again, with what is published now`,
       );
     }
+    for (const [id, users] of this.#held()) {
+      const generation = users.length > 0 ? channels.byId(id) : undefined;
+      if (generation) hasChanged ||= (await this.#check(generation, 'sizes')).isGone;
+    }
     if (hasChanged) {
       await this.refresh();
       show(view().revision);

@@ -78,6 +78,8 @@ export class Reporting {
   readonly #begunAt: Instant;
   readonly #heard = new Map<Serial, Heard>();
   readonly #troubles = new Map<Serial, ReturnType<typeof throttle>>();
+  /** Names of nodes that were removed in this run of the service. */
+  readonly #gone = new Map<Serial, string>();
 
   constructor(ports: ReportingPorts) {
     this.#ports = ports;
@@ -87,7 +89,7 @@ export class Reporting {
     this.#keys = new ReportKeys(ports.store);
     this.#orders = new Orders({ heardAt: (serial) => this.#heardAt(serial), now: this.#now });
     ports.events.listen((event) => {
-      if (event.kind === 'node added') this.#prepare(event.serial as Serial);
+      if (event.kind === 'node added') this.#added(event.serial as Serial);
       if (event.kind === 'node removed') this.#removed(event.serial as Serial, event.name);
     });
   }
@@ -130,7 +132,7 @@ export class Reporting {
     const { serial, since } = request;
     const { address } = sender;
     const node = this.#node(serial);
-    if (!node) return refused('this node is not known here: it was removed, or never added');
+    if (!node) return this.#refuseStranger(serial, address);
     const key = this.#ports.tokens.tokenOf(serial, address, since);
     if (!sender.isSignedWith(key))
       return this.#refuse(node, address, 'its identity was asked for without the token of its boot');
@@ -163,7 +165,7 @@ export class Reporting {
     const { serial, seq, report } = message;
     const { address } = sender;
     const node = this.#node(serial);
-    if (!node) return refused('this node is not known here: it was removed, or never added');
+    if (!node) return this.#refuseStranger(serial, address);
     const key = this.#keys.current(serial);
     if (key === undefined || !sender.isSignedWith(key))
       return this.#refuse(node, address, 'a report came that was not signed with the key of its boot');
@@ -178,7 +180,8 @@ export class Reporting {
   }
 
   /** A node was added: it has its key when it boots. One that cannot be made now is made then. */
-  #prepare(serial: Serial): void {
+  #added(serial: Serial): void {
+    this.#gone.delete(serial);
     this.identities.hostKey(serial).catch((error: unknown) => {
       if (!this.#node(serial)) return;
       this.#ports.log.error({ id: 'HOST_KEY_FAILED', serial, err: error }, 'no SSH host key could be made');
@@ -188,7 +191,7 @@ export class Reporting {
   #removed(serial: Serial, name: string): void {
     this.#keys.forget(serial);
     this.#heard.delete(serial);
-    this.#troubles.delete(serial);
+    this.#gone.set(serial, name);
     this.#orders.removed({ serial, name });
   }
 
@@ -196,10 +199,12 @@ export class Reporting {
     return this.#ports.view().nodes.get(serial);
   }
 
-  /** By the leases, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
+  /** By the leases that run, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
   async #macOf(address: Ipv4): Promise<Mac | undefined> {
     const { leases, neighbourMac } = this.#ports;
-    return leases.byAddress(address)?.mac ?? (await neighbourMac?.(address));
+    const lease = leases.byAddress(address);
+    const isHeld = lease && lease.state !== 'declined' && lease.expiresAt > this.#now();
+    return isHeld ? lease.mac : await neighbourMac?.(address);
   }
 
   /** `undefined` when somebody else has got the one for this boot. */
@@ -227,7 +232,13 @@ export class Reporting {
     return this.#now() - this.#begunAt < SILENT_MS ? this.#now() : this.#begunAt;
   }
 
-  #refuse(node: Node, address: Ipv4, text: string): IdentityOutcome & ReportOutcome {
+  #refuseStranger(serial: Serial, address: Ipv4): IdentityOutcome & ReportOutcome {
+    const name = this.#gone.get(serial);
+    if (name === undefined) return refused(`there is no node ${serial} here`);
+    return this.#refuse({ serial, name }, address, 'it was removed, and runs on');
+  }
+
+  #refuse(node: Pick<Node, 'serial' | 'name'>, address: Ipv4, text: string): IdentityOutcome & ReportOutcome {
     const { serial, name } = node;
     const emit = this.#troubles.get(serial) ?? throttle(TROUBLE_INTERVAL_MS, this.#now);
     this.#troubles.set(serial, emit);

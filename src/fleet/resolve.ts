@@ -1,4 +1,4 @@
-import type { Node, NodeSettings, OwnNode } from '../model/node.ts';
+import { type Node, type NodeSettings, nodeSettingsSchema, type OwnNode } from '../model/node.ts';
 import { ROOT_DEFAULTS, type RootSettings, settleRoot } from '../model/root-mode.ts';
 import type { Serial } from '../net/serial.ts';
 
@@ -7,6 +7,8 @@ export interface Profile {
   readonly name: string;
   readonly settings: NodeSettings;
 }
+
+const MOST_NAMED = 10;
 
 /** The nodes and profiles as people gave them, and the nodes that come of them. */
 export interface Members {
@@ -74,6 +76,13 @@ export function nodesOfProfile({ own }: Members, name: string): OwnNode[] {
   return [...own.values()].filter(({ profile }) => profile === name);
 }
 
+/** The first ten, and how many there are beside them. */
+export function namesOf(nodes: readonly OwnNode[]): string {
+  const names = nodes.slice(0, MOST_NAMED).map(({ name }) => name);
+  const more = nodes.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more nodes` : ''}`;
+}
+
 function putResolved(
   nodes: Map<Serial, Node>,
   own: OwnNode,
@@ -103,16 +112,11 @@ export function settle(
   imageRoot: RootSettings | undefined,
 ): Settled {
   const image = own.image ?? profile?.settings.image ?? defaultImage;
-  const told: NodeSettings = { ...profile?.settings, ...pickSettings(own) };
+  const told = { ...profile?.settings, ...definedOf(own), image };
   const root = settleRoot(told, imageRoot);
-  const settings: NodeSettings = {
-    ...told,
-    ...(image === undefined ? {} : { image }),
-    root: root.root,
-    nfs: root.nfs,
-  };
-  if (root.root === 'overlay') settings.memory = root.memory;
-  if (root.root === 'private') settings.disk = root.disk;
+  const all: NodeSettings = { ...told, root: root.root, nfs: root.nfs };
+  if (root.root === 'overlay') all.memory = root.memory;
+  if (root.root === 'private') all.disk = root.disk;
   const originOf = (key: keyof NodeSettings): Origin => {
     if (own[key] !== undefined) return 'node';
     if (profile?.settings[key] !== undefined) return `profile ${profile.name}`;
@@ -122,10 +126,14 @@ export function settle(
       ? 'image'
       : 'default';
   };
-  const keys = Object.keys(settings) as (keyof NodeSettings)[];
-  return { settings, origins: Object.fromEntries(keys.map((key) => [key, originOf(key)])) };
+  const keys = SETTINGS.filter((key) => all[key] !== undefined);
+  return {
+    settings: Object.fromEntries(keys.map((key) => [key, all[key]])),
+    origins: Object.fromEntries(keys.map((key) => [key, originOf(key)])),
+  };
 }
 
-function pickSettings({ serial, name, mac, ip, tftpPrefix, profile, ...settings }: OwnNode): NodeSettings {
-  return settings;
-}
+const SETTINGS = Object.keys(nodeSettingsSchema.shape) as (keyof NodeSettings)[];
+
+const definedOf = (own: OwnNode): NodeSettings =>
+  Object.fromEntries(SETTINGS.flatMap((key) => (own[key] === undefined ? [] : [[key, own[key]]])));

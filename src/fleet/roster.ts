@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import type { Log } from '../model/log.ts';
 import { nameSchema, nodeSettingsSchema, ownNodeSchema } from '../model/node.ts';
+import type { WarningSink } from '../model/warnings.ts';
 import type { Serial } from '../net/serial.ts';
 import type { EventHub } from './events.ts';
-import { type Members, makeMembers } from './resolve.ts';
+import { type Members, makeMembers, namesOf } from './resolve.ts';
 import type { Store, Write } from './store.ts';
+
+const WITHOUT_IMAGE = 'NODE_WITHOUT_IMAGE';
 
 const profileSchema = z.strictObject({ name: nameSchema, settings: nodeSettingsSchema });
 
@@ -14,7 +16,6 @@ export const profileKey = (name: string): string => `profile/${name}`;
 export interface RosterPorts {
   readonly store: Store;
   readonly events: EventHub;
-  readonly log: Log;
   /** `nodes.defaultImage` of the configuration. */
   readonly defaultImage: string | undefined;
   /** Makes a new view of what the members are now. */
@@ -37,13 +38,19 @@ export class Roster {
       new Map(profiles.map((profile) => [profile.name, profile])),
       ports.defaultImage,
     );
-    for (const { serial, name } of own) {
-      if (this.#members.nodes.has(serial)) continue;
-      ports.log.warn(
-        { id: 'NODE_WITHOUT_IMAGE', serial },
-        `node ${name} is not served: nobody names its image, now that nodes.defaultImage is gone: "netboot set-node ${serial} --image IMAGE"`,
-      );
+  }
+
+  /** Warns of nodes that are not served, as nobody names their image any more, until somebody does. */
+  inspect(warnings: WarningSink): void {
+    const { own, nodes } = this.#members;
+    const lost = [...own.values()].filter(({ serial }) => !nodes.has(serial));
+    const [first] = lost;
+    if (!first) {
+      warnings.clear(WITHOUT_IMAGE);
+      return;
     }
+    const text = `${namesOf(lost)} ${lost.length === 1 ? 'is' : 'are'} not served: nobody names an image, now that nodes.defaultImage is gone`;
+    warnings.raise(WITHOUT_IMAGE, `${text}. Name one: netboot set-node ${first.serial} --image IMAGE`);
   }
 
   members(): Members {

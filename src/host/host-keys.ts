@@ -35,5 +35,6 @@ export function hostKeyMaker(run: Run, folder: string): (comment: string) => Pro
 async function clear(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const left = (await readdir(folder)).filter((name) => name.startsWith(PREFIX));
-  for (const name of left) await rm(join(folder, name), { recursive: true, force: true });
+  // What another user left is that one's to delete.
+  await Promise.allSettled(left.map((name) => rm(join(folder, name), { recursive: true, force: true })));
 }

@@ -26,6 +26,8 @@ interface Libc {
   mmap(at: null, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
   munmap(address: Address, length: number): number;
   madvise(address: Address, length: number, advice: number): number;
+  mallopt(parameter: number, value: number): number;
+  malloc_trim(pad: number): number;
 }
 
 const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
@@ -46,6 +48,8 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   mmap: 'void *mmap(void *, size_t, int, int, int, int64)',
   munmap: 'int munmap(uintptr_t, size_t)',
   madvise: 'int madvise(uintptr_t, size_t, int)',
+  mallopt: 'int mallopt(int, int)',
+  malloc_trim: 'int malloc_trim(size_t)',
 };
 
 /** Each is bound when it is first used: a program that wants two of them does not wait for all (6 ms). */

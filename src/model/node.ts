@@ -53,12 +53,13 @@ export const blockSchema = z.strictObject({
 });
 
 /** What a profile may say for all its nodes, and a node for itself. */
-export const nodeSettingsSchema = rootSettingsSchema.extend({
+export const nodeSettingsSchema = z.strictObject({
   image: nameSchema.optional(),
   /** One of the roles its image declares; none means the image's plain multi-user system. */
   role: nameSchema.optional(),
   /** It fetches its boot tree as one file, boot.img. */
   ramdisk: z.boolean().optional(),
+  ...rootSettingsSchema.shape,
   block: blockSchema.optional(),
   /** How its power is switched: one of the `power` templates of the configuration. */
   power: nameSchema.optional(),
@@ -71,7 +72,7 @@ export const nodeSettingsSchema = rootSettingsSchema.extend({
 export type NodeSettings = z.output<typeof nodeSettingsSchema>;
 
 /** A node as it was added: its own values, and no others. */
-export const ownNodeSchema = nodeSettingsSchema.extend({
+export const ownNodeSchema = z.strictObject({
   serial: serialSchema,
   /** Its host name. */
   name: nameSchema,
@@ -83,6 +84,7 @@ export const ownNodeSchema = nodeSettingsSchema.extend({
   tftpPrefix: tftpPrefixSchema.optional(),
   /** The group of nodes whose settings are its own where it has none. */
   profile: nameSchema.optional(),
+  ...nodeSettingsSchema.shape,
 });
 export type OwnNode = z.output<typeof ownNodeSchema>;
 

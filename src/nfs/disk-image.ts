@@ -6,7 +6,8 @@ import type { Disk } from './export.ts';
 /** `nobody` and `nogroup` of Debian: who owns the disks on the appliance, and who looks into them. */
 const NOBODY = 65534;
 const NO_RIGHTS = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups', '--no-new-privs'];
-const LONGEST_MS = 10 * 60_000;
+/** All exports wait for it, and a node may have made its disk a riddle. */
+const LONGEST_MS = 60_000;
 
 /** From a file system that is worth its journal up to what ext4 takes with blocks of 4 KiB. */
 export const LEAST_BYTES = 16 * 2 ** 20;

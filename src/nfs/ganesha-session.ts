@@ -12,6 +12,8 @@ import { mountSealed, unmount } from './sealed-mount.ts';
 
 const START_TIMEOUT_MS = 20_000;
 const RELOAD_TIMEOUT_MS = 3_000;
+/** Two hundred take half a second of a desktop's processor; who gives up too early restarts a server that was at work. */
+const RELOAD_MS_PER_EXPORT = 50;
 const TAIL_LINES = 20;
 /** What it complains of in every start without a system bus and without Kerberos. */
 const HARMLESS = /:DBUS :|principal nfs|keytab/;
@@ -132,7 +134,7 @@ export async function openSession(options: SessionOptions): Promise<GaneshaSessi
         ganesha = start('ganesha.nfsd', ['-F', '-f', configFile, '-L', 'STDERR', '-p', pidFile]);
         await waitUntilUp();
       }
-      return missing(exports, RELOAD_TIMEOUT_MS);
+      return missing(exports, RELOAD_TIMEOUT_MS + exports.length * RELOAD_MS_PER_EXPORT);
     },
     close,
   };

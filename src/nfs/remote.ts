@@ -15,6 +15,9 @@ export interface RemoteOptions {
   readonly patienceMs?: number;
 }
 
+/** Disks that are made: two hundred take some ten seconds. */
+const PATIENCE_PER_DISK_MS = 100;
+
 const NO_ANSWER = 'the exports unit does not answer: systemctl status netboot-exports';
 
 /**
@@ -46,7 +49,9 @@ export function openRemote({
     answer = undefined;
     id = randomUUID();
     await writeDurably(requestFile(stateFolder), JSON.stringify({ id, exports }));
-    for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(50)) {
+    const disks = exports.filter(({ area }) => area !== undefined).length;
+    const until = Date.now() + patienceMs + disks * PATIENCE_PER_DISK_MS;
+    for (; Date.now() < until; await sleep(50)) {
       if (await readAnswer(id)) return;
     }
     log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);

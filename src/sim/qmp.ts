@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,13 +21,14 @@ export class Qmp {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    socket.on('error', () => {}); // 'close' follows
     const lines = createInterface({ input: socket });
+    // QEMU was ended before it had read all: 'close' follows, and readline tells the error a second time.
+    for (const told of [socket, lines]) told.on('error', () => {});
     lines.on('line', (line) => {
       const said = JSON.parse(line) as { event?: string; data?: { reason?: string } };
       if (said.event === 'SHUTDOWN') this.shutdown = said.data?.reason;
     });
-    this.closed = once(lines, 'close').then(() => {});
+    this.closed = new Promise((resolve) => lines.once('close', resolve));
   }
 
   /** Connects as soon as QEMU listens. @returns `undefined` when it is stopped before. */

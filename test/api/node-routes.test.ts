@@ -183,7 +183,9 @@ describe('nodes and profiles over the API', () => {
   }
 
   it('refuses a name of a profile that is none, and a body that no node could have', async () => {
-    assert.equal((await ask('PATCH', '/v1/profiles/Rack%2F1', {})).status, 400);
+    const { status, body } = await ask<{ error: string }>('PATCH', '/v1/profiles/Rack%2F1', {});
+    assert.equal(status, 400);
+    assert.match(body.error, /^profile: a name has 1-63 lower-case letters/);
     assert.equal((await ask('PATCH', '/v1/profiles/rack', { x: 'a'.repeat(3 * 1024 * 1024) })).status, 413);
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Found, lookup, type TreeClient } from '../../src/boot/tree.ts';
 import type { BootView } from '../../src/model/boot-view.ts';
+import type { Node } from '../../src/model/node.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import type { Mac } from '../../src/net/mac.ts';
 import { sampleGeneration, sampleNode, sampleView } from './sample-view.ts';
@@ -129,6 +130,27 @@ const cases: Record<string, Case> = {
   'a role the image has not, a file it has': {
     asks: '9ffefd02/start4.elf',
     expect: ['missing', /declares no role database/],
+  },
+  'a root that the generation cannot give': {
+    view: sampleView([{ ...(nodes[0] as Node), root: 'private' }], [web]),
+    asks: '9ffefdef/start4.elf',
+    expect: ['missing', /was built before there was root private, .*netboot build-image web/],
+  },
+  'a disk for a Pi that nobody added': {
+    view: sampleView(
+      nodes,
+      [
+        {
+          ...web,
+          node: { root: 'private' },
+          provides: ['root-modes'],
+          boot: { ...web.boot, initramfs: 'initramfs8' },
+        },
+      ],
+      { unknown: 'serve', defaultImage: 'web' },
+    ),
+    asks: '12345678/start4.elf',
+    expect: ['missing', /a disk of its own, and this one was not added: netboot add-node 12345678/],
   },
   'an interface we have no address on': {
     client: { ...stranger, interface: 'eth7' },

@@ -116,7 +116,7 @@ describe('the commands for nodes and profiles', () => {
 
   it('list, show and remove profiles', async () => {
     const list = await netboot('profiles');
-    assert.match(list.stdout, /^rack +1 +1 +root=overlay image=web$/m);
+    assert.match(list.stdout, /^rack +1 +1 +image=web root=overlay$/m);
     const shown = await netboot('show-profile', 'rack');
     assert.match(shown.stdout, /^nodes +one$/m);
     assert.match(shown.stdout, /^\/etc\/app\/key +0640 +root:app +10 +[0-9a-f]{64}$/m);

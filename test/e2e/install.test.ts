@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -137,6 +139,31 @@ describe('scripts/install.sh on a Debian machine', { timeout: 30 * 60_000 }, () 
     assert.equal(await readByNfs(`/exports/images/${generation}/etc/hostname`), 'web');
   });
 
+  it('gives a node a disk of its own, which grows when the node boots, from within the sandbox', async () => {
+    const disk = `/exports/private/${SERIAL}/block.ext4`;
+    const size = async () => Number(await machine.sh(`stat --format %s ${disk} 2> /dev/null || true`));
+    await machine.run('netboot', 'set-node', SERIAL, '--block', '64M');
+    await eventually(10_000, async () => assert.equal(await size(), 64 * 2 ** 20));
+    assert.match(
+      await machine.run('netboot', 'exports'),
+      new RegExp(`private/${SERIAL} +192\\.168\\.172\\.\\d+/32 .* ok`),
+    );
+    await machine.run('netboot', 'set-node', SERIAL, '--block', '96M');
+    await eventually(10_000, async () =>
+      assert.match(await machine.run('netboot', 'exports'), /it grows to 96M when the node boots next/),
+    );
+    assert.equal(await size(), 64 * 2 ** 20);
+    assert.ok((await powerOn({ rack }, 'pi4', '--serial', SERIAL)).isKernelServed);
+    await eventually(10_000, async () => assert.equal(await size(), 96 * 2 ** 20));
+    assert.match(await machine.run('e2fsck', '-f', '-n', disk), /netboot-block: 11\//);
+    await assert.rejects(machine.run('netboot', 'reset-private', SERIAL), /may be writing to its disk/);
+    await machine.run('netboot', 'reset-private', SERIAL, '--force');
+    assert.equal(await size(), 96 * 2 ** 20);
+    await assert.rejects(readByNfs(disk), 'the appliance is not that node');
+    assert.doesNotMatch(await machine.run('netboot', 'exports', '--json'), /"problem"/);
+    await machine.run('netboot', 'set-node', SERIAL, '--block', '');
+  });
+
   it('comes back when it is killed, with its nodes and without a word to NFS clients', async () => {
     const before = { service: await property('netboot', 'MainPID'), nfs: await ganeshas() };
     await machine.run('systemctl', 'kill', '--signal=KILL', 'netboot');
@@ -161,6 +188,44 @@ describe('scripts/install.sh on a Debian machine', { timeout: 30 * 60_000 }, () 
       [SERIAL],
     );
     assert.equal(await readByNfs('/exports/www/html/index.html'), '<h1>installed</h1>');
+  });
+
+  it('switches power from within its sandbox, and ends what hangs', async () => {
+    const plug = `require('node:http').createServer(({ url }, answer) => answer.end(url)).listen(8099, '192.168.172.17',
+      () => console.log('listening'))`;
+    const listening = spawn('ip', ['netns', 'exec', `nb-${rack}`, process.execPath, '-e', plug]);
+    try {
+      await once(listening.stdout, 'data');
+      const commands = `power:
+  plug: { on: [curl, -fsS, 'http://{outlet}/on'], off: [curl, -fsS, 'http://{outlet}/off'] }
+  hanging: { cycle: [sleep, '7358'], timeout: 1 }
+  nowhere: { cycle: [curl, -fsS, 'http://{outlet}/'] }`;
+      await machine.sh(`cp /etc/netboot/netboot.yaml /root/kept.yaml
+        echo "${commands}" >> /etc/netboot/netboot.yaml; systemctl restart netboot`);
+      await eventually(20_000, () => machine.run('netboot', 'status'));
+      await machine.run('netboot', 'set-node', SERIAL, '--power', 'plug', '--outlet', '192.168.172.17:8099');
+      assert.match(await machine.run('netboot', 'power', SERIAL, 'cycle'), /off and on again/);
+      await machine.run('netboot', 'set-node', SERIAL, '--power', 'hanging');
+      await assert.rejects(
+        machine.run('netboot', 'power', SERIAL, 'cycle'),
+        /by "sleep": it was ended after 1 s/,
+      );
+      assert.equal(await machine.sh('pgrep --exact sleep || true'), '');
+      await machine.run(
+        'netboot',
+        'set-node',
+        SERIAL,
+        '--power',
+        'nowhere',
+        '--outlet',
+        '192.168.172.17:8098',
+      );
+      await assert.rejects(machine.run('netboot', 'power', SERIAL, 'cycle'), /exit 7, "curl: \(7\)/);
+      await machine.sh('cp /root/kept.yaml /etc/netboot/netboot.yaml; systemctl restart netboot');
+      await eventually(20_000, () => machine.run('netboot', 'status'));
+    } finally {
+      listening.kill('SIGKILL');
+    }
   });
 
   it('tells of exports that nobody serves, and boots Pis all the same', async () => {

@@ -6,8 +6,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { ToldEvent } from '../../src/fleet/events.ts';
 import type { Fleet } from '../../src/fleet/fleet.ts';
 import type { Transaction } from '../../src/fleet/store.ts';
+import { silentLog } from '../../src/model/log.ts';
 import { type OwnNode, ownNodeSchema } from '../../src/model/node.ts';
 import { nodeFileSchema } from '../../src/model/node-file.ts';
+import { Warnings } from '../../src/model/warnings.ts';
 import { parseSerial } from '../../src/net/serial.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { SqliteStore } from '../../src/store/sqlite-store.ts';
@@ -158,6 +160,11 @@ describe('profiles', () => {
       expect: /no profile "none"\. Known profiles: rack\. Make it with: netboot set-profile none/,
     },
     {
+      what: 'a node of a profile that is not there',
+      given: () => fleet.addNode({ serial: TWO, profile: 'none' }),
+      expect: /There is no profile "none"/,
+    },
+    {
       what: 'to take a file away that is not there',
       given: () => fleet.profiles.set('rack', { files: { '/etc/x': null } }),
       expect: /no file \/etc\/x of profile rack/,
@@ -230,25 +237,23 @@ describe('the nodes of an earlier version', () => {
   });
 
   it('are not lost when nobody names their image any more: warned of, not served, and to be mended', async () => {
-    const warnings: object[] = [];
+    const warnings = new Warnings(silentLog, Date.now);
     const store = new MemoryStore();
     await (await openSmallFleet({ store, config: 'nodes: { defaultImage: web }\n' })).addNode({
       serial: ONE,
     });
-    const fleet = await openSmallFleet({
-      store,
-      log: {
-        info: () => {},
-        warn: (fields: object) => warnings.push(fields),
-        error: () => {},
-        debug: () => {},
-      },
-    });
-    assert.deepEqual(warnings, [{ id: 'NODE_WITHOUT_IMAGE', serial: ONE }]);
+    const fleet = await openSmallFleet({ store });
+    await fleet.inspectGenerations(warnings);
+    assert.match(
+      warnings.all()[0]?.text ?? '',
+      /pi-00000001 is not served: nobody names an image.*set-node 00000001/,
+    );
     assert.equal(fleet.view().nodes.size, 0);
     assert.throws(() => fleet.find(ONE), /Node pi-00000001 has no image.*set-node 00000001 --image/);
     await fleet.setNode(ONE, { image: 'db' });
     assert.equal(fleet.view().nodes.get(ONE)?.image, 'db');
+    await fleet.inspectGenerations(warnings);
+    assert.deepEqual(warnings.all(), []);
   });
 });
 

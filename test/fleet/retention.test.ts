@@ -46,6 +46,12 @@ describe('what is kept of an image', () => {
       facts: { boots: [boot('e', { before: 'b', gotKernel: false })] },
       goes: 'a',
     },
+    { given: 'what a node falls back to', facts: { boots: [boot('e', { good: 'a' })] }, goes: 'b' },
+    {
+      given: 'what a rollout needs',
+      facts: { held: new Map([['a', ['rollout web.1 moves nodes to it']]]) },
+      goes: 'b',
+    },
     { given: 'what a machine boots now', facts: { pinned: new Set(['a']) }, goes: 'b' },
     {
       given: 'what a stranger booted this month',

@@ -15,13 +15,37 @@ export const NODE_TESTS = {
 } as const;
 
 export interface NodeSettings {
-  readonly port: number;
+  /** Where its appliance is, on this machine. */
+  readonly port?: number;
+  /** The command line as an appliance wrote it, instead. */
+  readonly commandLine?: string;
+  /** A network namespace that has an eth0 in a rack. */
+  readonly network?: string;
   /** More words of the command line. */
   readonly words?: readonly string[];
   readonly token?: string | undefined;
   /** Shell commands, before the root is sealed; `$1` is a folder on the machine's disk. */
   readonly prelude?: string;
 }
+
+/**
+ * For a prelude: in place of systemctl, as nothing here is started by systemd. It says what stands in /run/systemd-state,
+ * /run/failed and /run/active, and keeps what it was told in /run/told.
+ */
+export const TOLD_SYSTEMCTL = `cat >"$1/systemctl" <<'EOS'
+#!/bin/sh
+echo "$*" >>/run/told
+case "$*" in
+  is-system-running) cat /run/systemd-state ;;
+  list-units*failed*) cat /run/failed ;;
+  is-active*) grep -qx "$4" /run/active ;;
+  *isolate*) case $4 in missing.*) exit 5 ;; esac ;;
+  reboot) [ ! -e /run/hangs ] || exit 1 ;;
+esac
+EOS
+chmod +x "$1/systemctl"
+mount --bind "$1/systemctl" /usr/bin/systemctl
+touch /run/systemd-state /run/failed /run/active /run/told`;
 
 /** How a program ended, and what it said. */
 export interface Ended {
@@ -42,7 +66,14 @@ export class NodeNamespace {
     this.#folder = folder;
   }
 
-  static async make({ port, words = [], token = TOKEN, prelude = '' }: NodeSettings): Promise<NodeNamespace> {
+  static async make({
+    port,
+    commandLine,
+    network,
+    words = [],
+    token = TOKEN,
+    prelude = '',
+  }: NodeSettings): Promise<NodeNamespace> {
     const folder = await mkdtemp(join(tmpdir(), 'netboot-node-'));
     const line = [
       'console=tty1 root=/dev/nfs',
@@ -52,7 +83,7 @@ export class NodeNamespace {
       ...(token === '' ? [] : [`netboot.token=${token}`]),
       `netboot.port=${port}`,
     ];
-    await writeFile(join(folder, 'cmdline'), `${line.join(' ')}\n`);
+    await writeFile(join(folder, 'cmdline'), commandLine ?? `${line.join(' ')}\n`);
     // The image's folders, as /srv: sealed ones, and one that fstab makes of memory.
     await mkdir(join(folder, 'image/app'), { recursive: true });
     await mkdir(join(folder, 'image/memory'));
@@ -69,15 +100,18 @@ export class NodeNamespace {
       'echo ready',
       'exec sleep infinity',
     ].join('\n');
-    const argv = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', folder];
-    const holder = spawn('unshare', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const argv = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', folder];
+    const inNetwork = network === undefined ? [] : ['netns', 'exec', network];
+    const holder = spawn(network === undefined ? 'env' : 'ip', [...inNetwork, ...argv], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const [first] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')]);
     if (!Buffer.isBuffer(first)) throw new Error(`the node's namespace was not made (${first})`);
     return new NodeNamespace(holder, folder);
   }
 
   #argv(...argv: string[]): string[] {
-    return ['--target', String(this.#holder.pid), '--mount', '--', ...argv];
+    return ['--target', String(this.#holder.pid), '--mount', '--net', '--', ...argv];
   }
 
   /** Runs a shell command on the node; gives what it printed. */

@@ -4,22 +4,7 @@ import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Asked, isSigned, REPORT_KEY, type Reply, ToldAppliance } from './appliance.ts';
-import { NODE_TESTS, NodeNamespace, type NodeSettings } from './node-namespace.ts';
-
-/**
- * In place of systemctl, as nothing here is started by systemd: says what stands in /run/systemd-state, /run/failed and
- * /run/active, and keeps what it was told.
- */
-const SYSTEMCTL = `#!/bin/sh
-echo "$*" >>/run/told
-case "$*" in
-  is-system-running) cat /run/systemd-state ;;
-  list-units*failed*) cat /run/failed ;;
-  is-active*) grep -qx "$4" /run/active ;;
-  *isolate*) case $4 in missing.*) exit 5 ;; esac ;;
-  reboot) [ ! -e /run/hangs ] || exit 1 ;;
-esac
-`;
+import { NODE_TESTS, NodeNamespace, type NodeSettings, TOLD_SYSTEMCTL } from './node-namespace.ts';
 
 const signed = (body: string): Reply => ({ body, key: REPORT_KEY });
 const OK = signed('run r1\n');
@@ -46,9 +31,9 @@ async function reporting(
   const appliance = await ToldAppliance.open(answer);
   context.after(() => appliance.close());
   const prelude = [
+    TOLD_SYSTEMCTL,
     `mkdir /run/netboot; echo '${REPORT_KEY} r1' >/run/netboot/report-key`,
-    `echo ${state} >/run/systemd-state; printf '%s' '${failed}' >/run/failed; echo web.target >/run/active; : >/run/told`,
-    `cat >"$1/systemctl" <<'EOS'\n${SYSTEMCTL}EOS\nchmod +x "$1/systemctl"; mount --bind "$1/systemctl" /usr/bin/systemctl`,
+    `echo ${state} >/run/systemd-state; printf '%s' '${failed}' >/run/failed; echo web.target >/run/active`,
     settings.prelude ?? '',
   ].join('\n');
   const node = await NodeNamespace.make({ ...settings, prelude, port: appliance.port });

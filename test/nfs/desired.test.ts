@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import type { BootView } from '../../src/model/boot-view.ts';
 import type { StoredGeneration } from '../../src/model/generation.ts';
 import type { Network } from '../../src/model/network.ts';
+import type { Ipv4 } from '../../src/net/ipv4.ts';
+import type { Serial } from '../../src/net/serial.ts';
 import { parseSubnet } from '../../src/net/subnet.ts';
 import { outOfBounds } from '../../src/nfs/confine.ts';
 import { desiredExports } from '../../src/nfs/desired.ts';
@@ -47,6 +49,27 @@ test('exports to the subnets behind relays, too', () => {
   const networks = new Map([['eth0', { ...network('192.168.172.17/24'), relayed }]]);
   const [www] = desiredExports({ ...view([], []), networks });
   assert.deepEqual(www?.clients, ['10.1.2.0/24', '192.168.172.0/24']);
+});
+
+test('exports what is one node’s to its address alone, and to nobody while that is not known', () => {
+  const area = { epoch: 7, disks: [{ name: 'root.ext4' as const, bytes: 2 ** 30 }] };
+  const areas = [
+    { serial: 'bbbbbbbb' as Serial, address: undefined, ...area },
+    { serial: 'aaaaaaaa' as Serial, address: '192.168.172.21' as Ipv4, growUntil: 5, ...area },
+  ];
+  const [known, unknown, www, ...rest] = desiredExports(view(['192.168.172.17/24'], []), [], areas);
+  assert.deepEqual(known, {
+    path: '/exports/private/aaaaaaaa',
+    clients: ['192.168.172.21/32'],
+    options: ['rw', 'sync', 'no_root_squash', 'subtree_check', known?.options.at(-1)],
+    area: { ...area, growUntil: 5 },
+  });
+  assert.deepEqual([unknown?.path, unknown?.clients], ['/exports/private/bbbbbbbb', []]);
+  assert.deepEqual([www?.path, rest], ['/exports/www', []]);
+  assert.notEqual(known?.options.at(-1), unknown?.options.at(-1), 'a file system id of its own');
+  const bounds = { exportsFolder: '/exports', generationsFolder: '/var/lib/netboot/generations' };
+  for (const entry of exportsSchema.parse(JSON.parse(JSON.stringify([known, unknown]))))
+    assert.equal(outOfBounds(entry, bounds), undefined);
 });
 
 const cases: ReadonlyArray<{

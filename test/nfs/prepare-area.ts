@@ -6,4 +6,5 @@ process.stdout.write('ready\n');
 for await (const line of createInterface({ input: process.stdin })) {
   const { entry, exportsFolder } = JSON.parse(line);
   await prepareExport(entry, { exportsFolder, generationsFolder: '/nowhere' });
+  process.stdout.write('done\n');
 }

@@ -15,11 +15,20 @@ const www: Export = {
   clients: ['10.0.0.0/8'],
   options: ['rw', 'sync', 'subtree_check'],
 };
+const own: Export = {
+  path: '/exports/private/9ffefdef',
+  clients: ['10.0.0.5/32'],
+  options: ['rw', 'sync', 'no_root_squash', 'subtree_check'],
+  area: { epoch: 0, disks: [] },
+};
 const ids = new Map([
+  [own.path, 9],
   [root.path, 7],
   [www.path, 8],
 ]);
-const [, rootBlock = '', wwwBlock = ''] = renderGanesha([root, www], ids, '/state').split('EXPORT {');
+const [, rootBlock = '', wwwBlock = '', ownBlock = ''] = renderGanesha([root, www, own], ids, '/state').split(
+  'EXPORT {',
+);
 
 const facts: ReadonlyArray<{ name: string; block: string; expect: string }> = [
   { name: 'a root is read-only', block: rootBlock, expect: 'Access_Type = RO;' },
@@ -32,6 +41,15 @@ const facts: ReadonlyArray<{ name: string; block: string; expect: string }> = [
   { name: 'web content is writable', block: wwwBlock, expect: 'Access_Type = RW;' },
   { name: 'and seen at once', block: wwwBlock, expect: 'Attr_Expiration_Time = 0;' },
   { name: 'sync', block: wwwBlock, expect: 'NFS_Commit = true;' },
+  {
+    name: 'a disk is one node’s',
+    block: ownBlock,
+    expect: 'CLIENT { Clients = 10.0.0.5/32; Access_Type = RW; }',
+  },
+  { name: 'as root', block: ownBlock, expect: 'Squash = No_Root_Squash;' },
+  { name: 'its kernel says when to wait for the disk', block: ownBlock, expect: 'NFS_Commit = false;' },
+  { name: 'a disk that grew is seen at once', block: ownBlock, expect: 'Attr_Expiration_Time = 0;' },
+  { name: 'no ACL hinders an overlay', block: rootBlock, expect: 'Disable_ACL = true;' },
 ];
 for (const { name, block, expect } of facts) test(name, () => assert.ok(block.includes(expect), block));
 

@@ -107,6 +107,13 @@ test('who took over the address of a node is not the node', async () => {
   assert.equal((await client.redeem(world.token(SERIAL, HOME))).status, 200);
 });
 
+test('a lease that has run out says nothing of who has its address now', async () => {
+  await using world = await World.make();
+  const lease = { address: HOME, mac: OTHER_MAC, interface: 'eth0', state: 'bound' as const };
+  await world.fleet.leases.commit([{ kind: 'put', lease: { ...lease, expiresAt: Date.now() - 1 } }]);
+  assert.ok(await world.booted(SERIAL, HOME));
+});
+
 test('a token of half an hour ago is over', async (context) => {
   await using world = await World.make();
   const token = world.token(SERIAL, HOME);
@@ -130,7 +137,9 @@ test('strangers and removed nodes are refused, and what was theirs is gone', asy
   assert.equal((await client.redeem(token)).status, 403);
   const answer = await client.report();
   assert.equal(answer.status, 403);
-  assert.match(answer.body, /not known here/);
+  assert.equal(answer.body, 'it was removed, and runs on\n');
+  assert.match(world.troubles().at(-1) ?? '', /^it was removed, and runs on \(from 127\.0\.0\.21\)$/);
+  assert.equal((await world.client(OTHER, HOME).report({ serial: '01234567' })).status, 403);
   await world.fleet.addNode({ serial: SERIAL, name: 'first', image: 'web' });
   assert.equal((await client.report()).status, 403, 'the key of the node that was there before');
 });

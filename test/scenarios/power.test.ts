@@ -38,16 +38,9 @@ describe('power', { timeout: 240_000 }, () => {
     await appliance.start();
     await appliance.publish(await sealGeneration(`${folder}/generations`, 'web', {}, 'power', ['reports']));
     await appliance.netboot('add-node', '9ffef001', '--name', 'pi-one', '--power', 'sim');
-    await appliance.netboot(
-      'add-node',
-      '9ffef002',
-      '--name',
-      'pi-two',
-      '--power',
-      'plug',
-      '--outlet',
-      '9ffef002',
-    );
+    await appliance.netboot('set-profile', 'plugged', '--power', 'plug');
+    const plugged = ['--profile', 'plugged', '--outlet', '9ffef002'];
+    await appliance.netboot('add-node', '9ffef002', '--name', 'pi-two', ...plugged);
     await appliance.netboot(
       'add-node',
       '9ffef003',

@@ -51,7 +51,8 @@ function factsOf(
 ): NodeFacts {
   const { serial, name } = node;
   const { state, since, detail, report, reportedAt = 0, hasReported = false } = condition(serial);
-  const { order, cycle, check } = attempts.of(id, serial, steps.get(serial));
+  const step = steps.get(serial);
+  const { order, cycle, check } = attempts.of(id, serial, step);
   const boot = record(serial);
   return {
     serial,
@@ -63,7 +64,7 @@ function factsOf(
     hasReported,
     runs: hasReported ? report?.generation : undefined,
     boot: boot && { generation: boot.generation, since: boot.since, gotKernel: boot.gotKernel },
-    hasFallenBack: fallBack(node) !== undefined,
+    hasFallenBack: step?.state === 'told' && fallBack(node) !== undefined,
     hasPower: hasPower(node),
     order,
     cycle,

@@ -20,7 +20,7 @@ export interface NodeFacts {
   readonly boot?:
     | { readonly generation: string; readonly since: Instant; readonly gotKernel: boolean }
     | undefined;
-  /** It gets its last good generation in place of the one it is to boot. */
+  /** It was told, and gets its last good generation in place of the one it is to boot. */
   readonly hasFallenBack: boolean;
   readonly hasPower: boolean;
   /** What became of the order, and of the power cycle, that this run of the service began. */

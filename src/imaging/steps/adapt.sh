@@ -74,6 +74,12 @@ done >volatile.fstab
   done
 } >>fstab
 cp fstab "$(place etc/fstab)"
+# A node with a disk of its own keeps what is written there.
+for folder in $volatile home root; do
+  [ "$folder" != tmp ] || continue
+  unit=$(systemd-escape --path --suffix=mount "$folder")
+  printf '[Unit]\nConditionKernelCommandLine=!netboot.root=private\n' >"$(place "etc/systemd/system/$unit.d/netboot.conf")"
+done
 (
   cd "$ROOT" || exit
   [ -n "$volatile" ] || exit 0

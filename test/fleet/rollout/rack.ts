@@ -8,6 +8,7 @@ import { Fleet } from '../../../src/fleet/fleet.ts';
 import { resolveNetworks } from '../../../src/fleet/networks.ts';
 import type { CheckResult } from '../../../src/fleet/rollout/check.ts';
 import { Rollouts } from '../../../src/fleet/rollout/rollouts.ts';
+import type { Store } from '../../../src/fleet/store.ts';
 import { Refusal } from '../../../src/model/command.ts';
 import type { StoredGeneration } from '../../../src/model/generation.ts';
 import { silentLog } from '../../../src/model/log.ts';
@@ -37,6 +38,23 @@ export const generation = (id: string, day: number, image = 'web'): StoredGenera
 });
 export const [OLD, NEW] = [generation('web-000000000001', 1), generation('web-000000000002', 2)];
 
+/** What a killed process had under way comes to nothing. */
+function mortal(store: SqliteStore): Store & { die(): void } {
+  let isAlive = true;
+  const never = () => new Promise<number>(() => {});
+  return {
+    revision: () => (isAlive ? store.revision() : 0),
+    get: (key) => (isAlive ? store.get(key) : undefined),
+    list: (prefix) => (isAlive ? store.list(prefix) : []),
+    transact: (transaction) => (isAlive ? store.transact(transaction) : never()),
+    watch: (prefix, onWrite) => store.watch(prefix, onWrite),
+    close: () => store.close(),
+    die: () => {
+      isAlive = false;
+    },
+  };
+}
+
 /** What the machines stand on, over restarts of the service. */
 export class Rack {
   readonly folder = mkdtempSync(join(tmpdir(), 'netboot-rollout-'));
@@ -50,10 +68,12 @@ export class Rack {
   readonly exported: string[][] = [];
   readonly events: ToldEvent[] = [];
   check: (url: string) => Promise<CheckResult> = async () => ({ passed: true, text: 'answers 200' });
-  store = new SqliteStore(join(this.folder, 'state.db'));
+  store = mortal(new SqliteStore(join(this.folder, 'state.db')));
   fleet!: Fleet;
   rollouts!: Rollouts;
   #isLooked = false;
+  /** All power is gone. */
+  #isDark = false;
 
   /** Starts the service; the machines that report come again. */
   async open(): Promise<void> {
@@ -84,11 +104,11 @@ export class Rack {
       transact: (writes) => store.transact({ writes }),
       send: async ({ serial, name }) => {
         if (this.deaf.has(name)) throw new Refusal(`${name} takes no orders`, '');
-        this.reset(serial, fleet);
+        this.reset(serial);
       },
       power: {
         can: ({ name }: Node) => this.powered.has(name),
-        switch: async ({ serial }: Node) => this.reset(serial, fleet),
+        switch: async ({ serial }: Node) => this.reset(serial),
       },
       addressOf: () => '192.168.172.100' as Ipv4,
       ask: (url) => this.check(url),
@@ -102,12 +122,14 @@ export class Rack {
   /** As `kill -9` does: nothing is finished. */
   async kill(): Promise<void> {
     this.#isLooked = false;
-    await this.rollouts.stop();
+    this.store.die();
+    await sleep(20); // what was with SQLite is on the disk
     this.store.close();
-    this.store = new SqliteStore(join(this.folder, 'state.db'));
+    this.store = mortal(new SqliteStore(join(this.folder, 'state.db')));
   }
 
   async close(): Promise<void> {
+    this.#isDark = true;
     this.#isLooked = false;
     await this.rollouts.stop();
     await this.fleet.conditions.stop();
@@ -133,25 +155,31 @@ export class Rack {
     return state === 'up' ? report?.generation : undefined;
   }
 
-  reset(serial: Serial, fleet: Fleet): void {
-    fleet.announce({ serial, order: 1, xid: Math.floor(Math.random() * 2 ** 32) });
+  reset(serial: Serial): void {
     setTimeout(() => void this.bootNow(serial), 20);
   }
 
   /** All of a boot, as far as the generation lets it come. */
   async bootNow(serial: Serial): Promise<void> {
-    const { fleet } = this;
-    const node = fleet.view().nodes.get(serial);
+    if (!(await this.#service())) return;
+    const node = this.fleet.view().nodes.get(serial);
     if (!node) return;
-    fleet.announce({ serial, order: 1, xid: Math.floor(Math.random() * 2 ** 32) });
-    const first = fleet.pin(node, 'config.txt');
+    this.fleet.announce({ serial, order: 1, xid: Math.floor(Math.random() * 2 ** 32) });
+    const first = this.fleet.pin(node, 'config.txt');
     if (!first) return;
-    await first.stored;
+    await Promise.race([first.stored, sleep(100)]);
     this.boots.push(`${node.name} ${first.generation.id}`);
-    const pin = fleet.pin(node, 'kernel8.img');
-    pin?.onServed?.('kernel8.img', 1);
+    if (!(await this.#service())) return;
+    this.fleet.pin(node, 'kernel8.img')?.onServed?.('kernel8.img', 1);
     await sleep(20);
+    if (!(await this.#service())) return;
     this.#report(serial, this.fleet);
+  }
+
+  /** A machine asks again until somebody answers. */
+  async #service(): Promise<boolean> {
+    while (!this.#isLooked && !this.#isDark) await sleep(5);
+    return !this.#isDark;
   }
 
   #report(serial: Serial, fleet: Fleet): void {
@@ -185,8 +213,8 @@ export class Rack {
   }
 }
 
-/** Waits until that is so. @throws after five seconds. */
+/** Waits until that is so. @throws after a long time, for a machine that does much else. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 5000; !isSo(); await sleep(10))
+  for (const end = performance.now() + 30_000; !isSo(); await sleep(10))
     if (performance.now() > end) throw new Error(`it never came to be that ${what}`);
 }

@@ -84,7 +84,7 @@ sub mount_block {
   if ($is_ours) {
     Place::folder($private);
     my $from = "$node{server}:$node{exports}/private/$node{serial}";
-    Place::mount('-t', 'nfs', '-o', "$node{nfs},nolock,noatime,retry=0", $from, $private);
+    Place::mount('-t', 'nfs', '-o', "$node{nfs},proto=tcp,nolock,noatime,retry=0", $from, $private);
   }
   Place::mount('-o', 'loop,noatime', "$private/block.ext4", $path);
   # The loop device keeps what it needs of it, and at shutdown there is no order of two to be known.

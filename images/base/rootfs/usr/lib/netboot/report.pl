@@ -28,7 +28,7 @@ sub keep_reporting {
   while (1) {
     my $began = Appliance::uptime();
     my $state = state();
-    my $wait = $state =~ /^(initializing|starting)$/ ? 0 : $MINUTE;
+    my $wait = $delay || $state =~ /^(initializing|starting)$/ ? 0 : $MINUTE;
     my $order = eval { report($state, $wait, $wait + 15) };
     if (my $why = $@) {
       die $why if $why eq "stopping\n";
@@ -42,10 +42,10 @@ sub keep_reporting {
     Appliance::say('the appliance takes reports again') if $delay;
     $delay = 0;
     obey(split ' ', $order) if $order;
-    my $now = Appliance::uptime();
+    my $took = Appliance::uptime() - $began;
     # Where a report takes long, the boot has more need of the processor.
-    my $starting = 5 * ($now - $began) > $STARTING ? 5 * ($now - $began) : $STARTING;
-    pause($began + ($order ? 1 : $wait || $starting) - $now);
+    my $starting = $took < 1 ? $STARTING : 5 * $STARTING;
+    pause(($order ? 1 : $wait || $starting) - $took);
   }
 }
 

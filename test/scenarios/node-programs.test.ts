@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NodeNamespace, TOLD_SYSTEMCTL } from '../images/node-namespace.ts';
+import { Appliance, eventually } from '../rack/appliance.ts';
+import { Host } from '../rack/host.ts';
+import { sealGeneration } from '../rack/sealed.ts';
+
+const SERIAL = 'ab0000c1';
+const HOST_KEY = '/run/netboot/ssh/ssh_host_ed25519_key';
+const RUNNING = `${TOLD_SYSTEMCTL}
+echo running >/run/systemd-state; echo web-cluster-node.target >/run/active`;
+
+/** The programs of the image, as they are, and the service, over a real network. A boot is no more here than its command line. */
+describe('a node that is booted, and its appliance', { timeout: 120_000 }, () => {
+  let appliance: Appliance;
+  let host: Host;
+  let generation: string;
+
+  const netboot = (...args: string[]) => appliance.netboot(...args);
+  /** What the firmware fetches for the kernel; that it does begins a boot. */
+  const commandLine = (of: Host) =>
+    of
+      .run('curl', '--silent', '--fail', `tftp://192.168.172.17/${SERIAL}/cmdline.txt`)
+      .then((line) => `${line}\n`);
+  const boot = async () => {
+    const node = await NodeNamespace.make({
+      commandLine: await commandLine(host),
+      network: host.namespace,
+      prelude: RUNNING,
+    });
+    const { stderr } = await node.run('node.pl');
+    return { node, said: stderr };
+  };
+  const told = async (node: NodeNamespace) =>
+    (await node.shell('cat /run/told')).split('\n').filter((line) => /isolate|reboot/.test(line));
+  const stateIs = (state: string) =>
+    eventually(20_000, async () =>
+      assert.match(await netboot('show-node', SERIAL), new RegExp(`^state +${state}`, 'm')),
+    );
+
+  before(async () => {
+    appliance = await Appliance.make('nodelife', 'dhcp: proxy', { nfs: 'none', generations: 'sealed' });
+    generation = await sealGeneration(join(appliance.folder, 'sealed'), 'web', {}, undefined, ['reports']);
+    await appliance.start();
+    await appliance.publish(generation);
+    await netboot('add-node', SERIAL, '--name', 'anna', '--image', 'web', '--role', 'web');
+    await writeFile(join(appliance.folder, 'secret'), 'SECRET-OF-ANNA\n');
+    await netboot('set-node', 'anna', '--file', `/srv/memory/secret=${appliance.folder}/secret`);
+    host = await Host.plugIn(appliance, 'anna', '192.168.172.61/24');
+  });
+
+  after(async () => {
+    await host?.unplug();
+    await appliance?.remove();
+  });
+
+  it('has one host key, whenever it boots, that the appliance prints for known_hosts', async () => {
+    const keys: string[] = [];
+    for (const time of ['first', 'second']) {
+      const { node, said } = await boot();
+      try {
+        assert.equal(said, '', `the ${time} time`);
+        keys.push(await node.shell(`ssh-keygen -yf ${HOST_KEY} | cut -d' ' -f1,2`));
+        assert.equal(await node.shell('cat /srv/memory/secret'), 'SECRET-OF-ANNA');
+      } finally {
+        await node.remove();
+      }
+      await sleep(2_500); // Nobody fetches a command line again so soon, unless it is the same boot.
+    }
+    assert.equal(keys[0], keys[1]);
+    assert.ok((await netboot('known-hosts')).includes(keys[0] as string));
+  });
+
+  it('gets its identity once in a boot, and only there', async () => {
+    const { node } = await boot();
+    const line = await node.shell('cat /proc/cmdline');
+    await node.remove();
+    for (const { network, why } of [
+      { network: host, why: /it was refused: its identity was asked for twice/ },
+      {
+        network: await Host.plugIn(appliance, 'thief', '192.168.172.62/24'),
+        why: /it was refused: .*without the token/,
+      },
+    ]) {
+      const second = await NodeNamespace.make({ commandLine: `${line}\n`, network: network.namespace });
+      const { stderr } = await second.run('node.pl');
+      assert.match(stderr, why);
+      await second.remove();
+      if (network !== host) await network.unplug();
+    }
+    await sleep(2_500);
+  });
+
+  it('is up, takes orders, outlives the service, and says when it goes down', async () => {
+    const { node } = await boot();
+    let said = '';
+    const program = node.start('report.pl', (text) => {
+      said += text;
+    });
+    try {
+      await stateIs('up');
+      assert.match(await netboot('show-node', SERIAL), new RegExp(`runs +${generation}, root readonly`));
+      await netboot('isolate', 'anna', 'multi-user.target');
+      assert.deepEqual(await told(node), ['--no-block isolate -- multi-user.target']);
+
+      await appliance.stop('SIGKILL');
+      await appliance.start();
+      await eventually(30_000, async () => {
+        assert.match(said, /takes reports again/);
+      });
+      await netboot('isolate', 'anna', 'web');
+      await eventually(5_000, async () => {
+        assert.equal((await told(node)).at(-1), '--no-block isolate -- web-cluster-node.target');
+      });
+      await stateIs('up');
+
+      await netboot('reboot', 'anna');
+      await eventually(5_000, async () => {
+        assert.equal((await told(node)).at(-1), 'reboot');
+      });
+      await node.shell('echo stopping >/run/systemd-state');
+      program.kill('SIGTERM');
+      await stateIs('off');
+    } finally {
+      program.kill('SIGKILL');
+      await node.remove();
+    }
+  });
+
+  it('left no key in what was logged', async () => {
+    const log = await appliance.log();
+    assert.ok(!/PRIVATE KEY|SECRET-OF-ANNA/.test(log));
+    assert.ok(!log.includes(Buffer.from('SECRET-OF-ANNA').toString('base64').slice(0, 16)));
+    for (const name of await readdir(join(appliance.folder, 'exports'), { recursive: true })) {
+      const text = await readFile(join(appliance.folder, 'exports', name), 'latin1').catch(() => '');
+      assert.ok(!/PRIVATE KEY|SECRET-OF-ANNA/.test(text), name);
+    }
+  });
+});
