@@ -18,7 +18,7 @@ import { makeKey, VirtualPi } from '../rack/virtual-pi.ts';
  */
 
 /** From an order to being up, four Pis under emulation on two cores. */
-const WITHIN = '15m';
+const WITHIN = '7m';
 const BOOT_MS = 15 * 60_000;
 const QEMU = ['ab000021', 'ab000022', 'ab000023', 'ab000024'];
 const AGENTS = ['9ffef021', '9ffef022', '9ffef023', '9ffef024'];

@@ -123,7 +123,9 @@ describe('root modes', { timeout: 60 * 60_000 }, () => {
       'daemon 755\n/usr/share/perl5/Moved',
     );
     await inRole(disk, 8001);
-    assert.match(await mountOf(memory, '/'), /^192\.168\.172\.17:\S+ +nfs4 +ro,.*vers=4\.1/);
+    assert.match(await mountOf(memory, '/run/netboot/lower'), / nfs4 +ro,.*vers=4\.1/);
+    assert.match(await mountOf(memory, '/'), /^overlay +overlay +ro,/);
+    await memory.run('flock --shared /etc/nfsmount.conf true');
     await assert.rejects(memory.run('touch /usr/lib/mine'), /Read-only file system/);
     await inRole(memory, 8001);
   });
