@@ -64,7 +64,7 @@ const PORTS = { full: [67], proxy: [67, 4011], off: [] } as const;
  */
 export async function serve(config: Config, { force = false } = {}): Promise<void> {
   await using parts = new AsyncDisposableStack();
-  parts.adopt(giveMemoryBack(), (giving) => giving.stop());
+  const memory = parts.adopt(giveMemoryBack(), (giving) => giving.stop());
   const log = openLog();
   const startedAt = new Date().toISOString();
   const warnings = new Warnings(log, Date.now);
@@ -268,6 +268,7 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   if ((await Promise.race([gate.opened, ended])) === undefined) {
     log.info({ id: 'READY', interfaces: [...networks.keys()], nfs: exporter.kind }, 'netboot serves');
     await notifySystemd(run, '--ready');
+    memory.now();
   }
   log.info({ id: 'STOPPING', signal: await ended }, 'netboot stops');
 }
