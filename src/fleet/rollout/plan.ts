@@ -53,6 +53,9 @@ export type Action =
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'finish' };
 
+/** What a node still repairs by itself when it starts, it has repaired by then. */
+const HOPELESS_MS = 60_000;
+
 /** A node asks for orders all the time it is up; this leaves room for a connection that broke unnoticed. */
 export const ANSWER_MS = 90_000;
 
@@ -102,7 +105,10 @@ function judge({ rollout, facts, now }: Moment, node: NodeFacts, step: StepOf<'t
     const next = makeItBoot(node, step, { isOver, startedAt: facts.startedAt, now });
     if (next) return next;
   }
-  if (isOver) return [{ kind: 'fail', serial, reason: reasonOf(rollout, facts, node, isHealthy) }];
+  const isHopeless = boots && isKnownBad(rollout, node) && now >= node.since + HOPELESS_MS;
+  if (isOver || isHopeless) {
+    return [{ kind: 'fail', serial, reason: reasonOf(rollout, facts, node, isHealthy, isOver) }];
+  }
   return isHealthy ? [{ kind: 'check', serial }] : [];
 }
 
@@ -199,13 +205,24 @@ function runsTarget({ target }: Rollout, { targetReports }: RolloutFacts, node: 
   return node.state === 'up' && node.runs === target;
 }
 
+/** It says itself that it runs the target, and that something is wrong with it. */
+const isKnownBad = ({ target }: Rollout, { state, runs, answers }: NodeFacts): boolean =>
+  state === 'unhealthy' && runs === target && answers;
+
 const failsCheck = ({ check }: Rollout, node: NodeFacts): boolean =>
   check !== undefined && node.check?.passed === false;
 
 const goneReason = ({ target }: Rollout): string => `${target} is no longer there, or is being removed`;
 
-function reasonOf(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, isHealthy: boolean): string {
+function reasonOf(
+  rollout: Rollout,
+  facts: RolloutFacts,
+  node: NodeFacts,
+  isHealthy: boolean,
+  isOver: boolean,
+): string {
   const within = `within ${formatSeconds(rollout.withinSeconds)}`;
+  if (!isOver) return `unhealthy for ${formatSeconds(HOPELESS_MS / 1000)}: ${node.detail ?? 'it reports so'}`;
   if (isHealthy) return `its check did not pass ${within}: ${node.check?.text ?? 'no answer yet'}`;
   const detail = node.detail === undefined ? '' : `: ${node.detail}`;
   const runs = node.runs === undefined || node.runs === rollout.target ? '' : `, runs ${node.runs}`;

@@ -41,7 +41,7 @@ describe('a rollout', () => {
       nodes: [{ ...GOOD, target: 'unhealthy' }, ...many(3)],
       state: 'stopped',
       steps: 'failed waiting waiting waiting',
-      reason: /it is unhealthy/,
+      reason: /unhealthy for 1m/,
       down: 1,
     },
     {
