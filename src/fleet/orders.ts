@@ -10,6 +10,7 @@ export const SILENT_MS = 150_000;
 /** What a node needs at most to come and take an order, when it listens. */
 const WITHIN_MS = 90_000;
 const ID_BYTES = 4;
+const TOGETHER_MS = 5000;
 
 interface Pending extends GivenOrder {
   isSent: boolean;
@@ -141,7 +142,7 @@ export class Orders {
         },
       };
       const leave = () => waiting.give(undefined);
-      const timer = setTimeout(leave, waitMs);
+      const timer = setTimeout(leave, untilTogether(this.#ports.now(), waitMs));
       gone.addEventListener('abort', leave);
       this.#waiting.set(serial, waiting);
       if (gone.aborted) leave();
@@ -166,6 +167,15 @@ export class Orders {
       : `Node ${name} did not come to be told to ${what}`;
     return new Refusal(problem, 'See "netboot show-node" for what it reports.');
   }
+}
+
+/**
+ * Long waits end together with others, a little early. A service that is woken for eighty nodes at once does with half of
+ * the time that it takes to be woken for each, with all that it needs out of the processor's caches.
+ */
+function untilTogether(now: Instant, waitMs: number): number {
+  if (waitMs < 4 * TOGETHER_MS) return waitMs;
+  return waitMs - ((now + waitMs) % TOGETHER_MS);
 }
 
 const wordsOf = (order: Order): string => (order.kind === 'reboot' ? 'reboot' : `isolate ${order.target}`);

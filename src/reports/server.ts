@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { Connections } from '../model/connections.ts';
 import { lineBudget } from '../model/line-budget.ts';
 import { type Listener, Listeners } from '../model/listeners.ts';
@@ -11,10 +10,11 @@ import type { Ipv4 } from '../net/ipv4.ts';
 import { newReportCounters, type ReportCounters } from './counters.ts';
 import type { ReportDesk } from './desk.ts';
 import { isSameMac, MAC_HEADER, macOfAnswer, macOfRequest } from './mac.ts';
-import { IDENTITY_PATH, MOST_REQUEST_BYTES, REPORT_PATH } from './message.ts';
+import { IDENTITY_PATH, REPORT_PATH } from './message.ts';
 import { parseIdentityRequest, parseReport } from './parse.ts';
 import { renderAgain, renderIdentity, renderTaken } from './render.ts';
-import { type Answer, bodyOf, send, TooLarge } from './transport.ts';
+import { BadRequest, macIn, type Request, RequestReader } from './request.ts';
+import { type Answer, send } from './transport.ts';
 
 export interface ReportLimits {
   readonly connections: number;
@@ -48,8 +48,10 @@ const DEFAULT_LIMITS: ReportLimits = {
   requestMs: 10_000,
   answerMs: 10_000,
 };
-const MOST_HEADER_BYTES = 4096;
 const LINES_PER_SECOND = 20;
+
+/** For the log. */
+type Fields = { readonly interface: string; readonly client: string };
 
 /** A request of which all that can be known without its key is in order. */
 interface Asked {
@@ -68,7 +70,6 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const counters = newReportCounters();
   const connections = new Connections(limits, Date.now);
-  const asked = new WeakSet<Socket>();
   const lines = lineBudget(LINES_PER_SECOND, Date.now);
 
   function tell(level: 'info' | 'warn' | 'error', fields: object, message: string): void {
@@ -77,48 +78,84 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
 
   function accept(listener: Listener, socket: Socket): void {
     const client = socket.remoteAddress ?? '';
+    const fields = { interface: listener.interface, client };
+    socket.on('error', () => {}); // `close` follows
     const superfluous = connections.add(client, socket);
     if (superfluous) {
       counters.busy += 1;
-      const fields = { id: 'REPORT_BUSY', interface: listener.interface };
-      tell('warn', { ...fields, client: superfluous.remoteAddress }, 'too many connections are open');
+      const { remoteAddress } = superfluous;
+      tell('warn', { ...fields, id: 'REPORT_BUSY', client: remoteAddress }, 'too many connections are open');
       superfluous.destroy();
     }
     socket.once('close', () => connections.delete(client, socket));
+    if (!socket.destroyed) read(socket, fields);
   }
 
-  async function receive(listener: Listener, request: IncomingMessage): Promise<void> {
-    const { socket } = request;
-    // One request a connection; what is sent ahead would wait for a minute.
-    if (asked.has(socket)) {
+  /** One request a connection; what is sent ahead would wait for a minute. */
+  function read(socket: Socket, fields: Fields): void {
+    const reader = new RequestReader();
+    let state: 'reading' | 'answering' | 'ended' = 'reading';
+    const late = setTimeout(() => {
+      counters.timeouts += 1;
+      end({ status: 408, body: 'the request took too long\n' });
+    }, limits.requestMs);
+    const end = (answer: Answer) => {
+      clearTimeout(late);
+      state = 'ended';
+      void send(socket, answer, limits.answerMs);
+    };
+    const malformed = (message: string) => {
       counters.malformed += 1;
-      socket.destroy();
-      return;
-    }
-    asked.add(socket);
+      tell('info', { ...fields, id: 'REPORT_MALFORMED' }, message);
+    };
+    socket.on('data', (chunk) => {
+      if (state === 'ended') return;
+      if (state === 'answering') {
+        malformed('a second request came on one connection');
+        socket.destroy();
+        return;
+      }
+      try {
+        const request = reader.add(chunk);
+        if (!request) return;
+        clearTimeout(late);
+        state = 'answering';
+        void answer(socket, request, fields).then(() => {
+          state = 'ended';
+        });
+      } catch (error) {
+        if (!(error instanceof BadRequest)) throw error;
+        malformed(error.message);
+        end({ status: error.status, body: `${error.message}\n` });
+      }
+    });
+    socket.on('end', () => {
+      // Whoever hangs up does not wait for an answer.
+      if (state !== 'ended' && !socket.writableEnded) socket.destroy();
+    });
+    socket.once('close', () => {
+      clearTimeout(late);
+      if (state === 'reading') counters.aborted += 1;
+    });
+  }
+
+  async function answer(socket: Socket, request: Request, fields: Fields): Promise<void> {
     counters.requests += 1;
-    const fields = { interface: listener.interface, client: socket.remoteAddress ?? '' };
     try {
-      const answer = await answerTo(request);
-      if (answer === undefined) return;
-      request.resume(); // of what is refused unread
+      const answer = await answerTo(request, socket);
       if (answer.status === 403) {
         counters.refused += 1;
-        tell(
-          'info',
-          { ...fields, id: 'REPORT_REFUSED', path: request.url?.slice(0, 40) },
-          answer.body.trim(),
-        );
+        const path = request.path.slice(0, 40);
+        tell('info', { ...fields, id: 'REPORT_REFUSED', path }, answer.body.trim());
       }
       const isWhole = await send(socket, answer, limits.answerMs);
       if (!isWhole) counters.aborted += 1;
       answer.onSent?.(isWhole);
     } catch (error) {
-      if (error instanceof WireError || error instanceof TooLarge) {
+      if (error instanceof WireError) {
         counters.malformed += 1;
         tell('info', { ...fields, id: 'REPORT_MALFORMED' }, error.message);
-        const status = error instanceof TooLarge ? 413 : 400;
-        await send(socket, { status, body: `${error.message}\n` }, limits.answerMs);
+        await send(socket, { status: 400, body: `${error.message}\n` }, limits.answerMs);
         return;
       }
       counters.failed += 1;
@@ -127,9 +164,9 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
     }
   }
 
-  /** `undefined` when the client is gone. @throws WireError, TooLarge. */
-  async function answerTo(request: IncomingMessage): Promise<Answer | undefined> {
-    const { url: path, method, socket } = request;
+  /** @throws WireError. */
+  async function answerTo(request: Request, socket: Socket): Promise<Answer> {
+    const { path, method, body } = request;
     if (path !== IDENTITY_PATH && path !== REPORT_PATH) {
       counters.malformed += 1;
       return { status: 404, body: 'there is nothing here\n' };
@@ -138,14 +175,7 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
       counters.malformed += 1;
       return { status: 405, body: 'only POST is answered\n' };
     }
-    const body = await bodyOf(request, MOST_REQUEST_BYTES);
-    if (body === undefined) {
-      counters.aborted += 1;
-      return undefined;
-    }
-    const mac = request.headers[MAC_HEADER.toLowerCase()];
-    if (typeof mac !== 'string' || !/^[0-9a-f]{64}$/.test(mac))
-      throw new WireError(`the header ${MAC_HEADER} is missing, or not 64 hex digits`);
+    const mac = macIn(request);
     const sender: Sender = {
       address: socket.remoteAddress as Ipv4,
       isSignedWith: (key) => isSameMac(macOfRequest(key, path, body), mac),
@@ -161,7 +191,7 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
     return signed(200, outcome.key, mac, renderIdentity(outcome.identity));
   }
 
-  async function report({ body, mac, sender }: Asked, socket: Socket): Promise<Answer | undefined> {
+  async function report({ body, mac, sender }: Asked, socket: Socket): Promise<Answer> {
     const gone = new AbortController();
     const leave = () => gone.abort();
     socket.once('close', leave);
@@ -183,31 +213,9 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
     return { status, body, headers: { [MAC_HEADER]: macOfAnswer(key, requestMac, body) } };
   }
 
-  /** What is no HTTP, comes too slowly or is too long is told so where that is still possible, and counted. */
-  function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    const isSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-    if (isSlow) counters.timeouts += 1;
-    else counters.malformed += 1;
-    const status = isSlow ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
-    void send(socket, { status, body: '' }, limits.answerMs);
-  }
-
   function serverFor(listener: Listener): Server {
-    const server = createServer({
-      maxHeaderSize: MOST_HEADER_BYTES,
-      headersTimeout: limits.requestMs,
-      requestTimeout: limits.requestMs,
-      connectionsCheckingInterval: Math.min(1000, limits.requestMs),
-      requireHostHeader: false,
-    });
-    server.on('connection', (socket) => accept(listener, socket));
-    server.on('request', (request) => void receive(listener, request));
-    server.on('clientError', refuse);
-    return server;
+    // Half open: what a client says last may be all that it says.
+    return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(listener, socket));
   }
 
   const listeners = new Listeners({

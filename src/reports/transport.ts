@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 
 export interface Answer {
@@ -7,29 +7,6 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether all of it arrived, as far as the connection tells. */
   readonly onSent?: ((isWhole: boolean) => void) | undefined;
-}
-
-/** The body of a request is longer than any that we take. */
-export class TooLarge extends Error {
-  override readonly name = 'TooLarge';
-}
-
-/** @returns `undefined` when the client went before it had sent all. @throws TooLarge as soon as that is clear. */
-export function bodyOf(request: IncomingMessage, most: number): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const tooLarge = () => reject(new TooLarge(`the body is longer than ${most} bytes`));
-    if (Number(request.headers['content-length'] ?? 0) > most) return tooLarge();
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= most) chunks.push(chunk);
-      else tooLarge();
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('error', () => resolve(undefined));
-    request.on('close', () => resolve(undefined)); // behind `end` it changes nothing
-  });
 }
 
 /**

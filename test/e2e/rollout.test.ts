@@ -61,7 +61,10 @@ describe('a rollout of real images', { timeout: 3 * 60 * 60_000 }, () => {
     ids.panicking = await build('panicking', async (folder) => {
       const recipe = join(folder, 'image.yaml');
       // The kernel’s first program tells how it is used and ends, and with that the kernel panics.
-      await writeFile(recipe, `${await readFile(recipe, 'utf8')}\nboot: { cmdline: [rdinit=/bin/busybox] }\n`);
+      await writeFile(
+        recipe,
+        `${await readFile(recipe, 'utf8')}\nboot: { cmdline: [rdinit=/bin/busybox] }\n`,
+      );
     });
     ids.good = await build('good', async () => {});
     assert.equal(new Set(Object.values(ids)).size, 4);

@@ -227,7 +227,7 @@ describe(`${COUNT} nodes`, { timeout: 900_000 }, () => {
     console.log(`# memory: ${(memoryBytes / 1e6).toFixed(1)} MB, at most ${(peak / 1e6).toFixed(1)} MB`);
     console.log(`# CPU of the service: ${cpuMs.toFixed(1)} ms a listing`);
     assert.ok(cpuMs < 100);
-    assert.ok(memoryBytes < 190e6);
+    assert.ok(memoryBytes < 150e6);
   });
 
   it('are in the states that evidence tells after a kill, and those that report are heard again', async () => {

@@ -3,8 +3,8 @@
 use strict;
 use Appliance;
 
-# Seconds: between reports, between those of a system that starts, until a reboot has to have begun.
-my ($MINUTE, $STARTING, $REBOOT) = (60, 3, 90);
+# Seconds: between reports, and by how much less at most; between those of a system that starts; until a reboot has to have begun.
+my ($MINUTE, $EARLY, $STARTING, $REBOOT) = (60, 10, 3, 90);
 my $MOST_UNITS = 50;
 
 my %node = Appliance::node();
