@@ -64,10 +64,10 @@ sub layer {
   # The merged folder has the owner and the mode of its upper half.
   my ($mode, $uid, $gid) = (stat $folder)[2, 4, 5];
   chown $uid, $gid, "$memory/upper" and chmod $mode & 07777, "$memory/upper" or die "$memory: $!\n";
-  # What is mounted below would be hidden, and is mounted again above.
-  my @below = grep { m{^\Q$folder\E/} && -d } map { (split ' ')[1] } split /\n/, Appliance::contents('/proc/self/mounts');
+  # What is mounted below would be hidden, and is mounted again above: folders, and files as systemd's /etc/machine-id.
+  my @below = grep { m{^\Q$folder\E/} && -e } map { (split ' ')[1] } split /\n/, Appliance::contents('/proc/self/mounts');
   for my $number (0 .. $#below) {
-    folder("$memory/covered/$number");
+    -d $below[$number] ? folder("$memory/covered/$number") : Appliance::write_file("$memory/covered/$number", 0600, '');
     mount('--bind', $below[$number], "$memory/covered/$number");
   }
   my $lower = $folder =~ s/:/\\:/gr;
