@@ -169,7 +169,10 @@ describe('files of a node', NODE_TESTS, () => {
     );
     assert.equal(await node.shell('base64 -w0 /srv/memory/new/folder/binary'), base64(binary));
     assert.equal(await node.shell('stat -c %s /srv/memory/empty'), '0');
-    assert.equal(await node.shell('findmnt -nro TARGET -R /srv | tr "\\n" " "'), '/srv /srv/identity /srv/memory ');
+    assert.equal(
+      await node.shell('findmnt -nro TARGET -R /srv | tr "\\n" " "'),
+      '/srv /srv/identity /srv/memory ',
+    );
   });
 
   it('take the place of a sealed file, and of it alone', async (context) => {
