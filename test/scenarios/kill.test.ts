@@ -100,7 +100,8 @@ describe('what was acknowledged outlives a killed service', { timeout: 180_000 }
 
       const { nodes } = await appliance.nodes();
       const present = new Map(nodes.map((node) => [node.serial, node]));
-      for (const [serial, node] of acknowledged.nodes) assert.deepEqual(present.get(serial), node);
+      for (const [serial, { name, image }] of acknowledged.nodes)
+        assert.partialDeepStrictEqual(present.get(serial), { serial, name, image });
       assert.ok(
         nodes.length <= acknowledged.nodes.size + round + 1,
         'at most the one under way came through',
