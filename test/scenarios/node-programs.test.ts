@@ -91,7 +91,7 @@ describe('a node that is booted, and its appliance', { timeout: 120_000 }, () =>
       await second.remove();
       if (network !== host) await network.unplug();
     }
-    await sleep(2_500);
+    await sleep(5_500);
   });
 
   it('is up, takes orders, outlives the service, and says when it goes down', async () => {
