@@ -20,6 +20,8 @@ const PREFIX = 'private/';
 const APPLY_DELAY_MS = 50;
 /** After the first file of a boot: no kernel, not even a virtual machine's, has mounted anything by then. */
 const GROW_MS = 2000;
+/** A machine that fetches little, as some virtual ones do, has its kernel before the exports are applied. */
+const BEFORE_ROOT: readonly NodeState[] = ['asked', 'loading', 'kernel'];
 
 const documentSchema = z.object({
   /** Milliseconds since 1970: when its disks were last made anew; 0 when never. */
@@ -153,7 +155,7 @@ export class PrivateAreas {
   #growUntil(serial: Serial): Instant | undefined {
     const begunAt = this.#begunAt.get(serial);
     const state = this.#ports.stateOf?.(serial) ?? 'loading';
-    if (begunAt === undefined || !['asked', 'loading'].includes(state)) return undefined;
+    if (begunAt === undefined || !BEFORE_ROOT.includes(state)) return undefined;
     const seenAt = this.#ports.addresses.seenAt(serial);
     const until = begunAt + GROW_MS;
     if (this.#now() < until) return seenAt !== undefined && seenAt >= begunAt ? until : undefined;

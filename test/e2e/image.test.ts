@@ -69,7 +69,7 @@ describe('the sealed root of the web image', { timeout: 120_000, skip }, () => {
       pi4: ['genet', 'bcm7xxx', 'broadcom', 'mdio-bcm-unimac'],
       pi5: ['macb'],
       virtual: ['virtio_net', 'usbnet', 'cdc_ether', 'qemu_fw_cfg'],
-      root: ['nfs', 'nfsv3', 'sunrpc', 'overlay', 'loop', 'squashfs'],
+      root: ['nfs', 'nfsv3', 'nfsv4', 'sunrpc', 'overlay', 'loop', 'ext4', 'squashfs'],
     };
     for (const name of Object.values(needed).flat()) assert.ok(modules.has(name), name);
     for (const path of globSync('**/*', { cwd: boot })) {

@@ -130,7 +130,8 @@ describe('growing', () => {
     seenAt = now;
     assert.equal(growUntil(), 7000);
     now = 6999;
-    assert.equal(growUntil(), 7000);
+    state = 'kernel';
+    assert.equal(growUntil(), 7000, 'what it fetches may be little');
     now = 7000;
     assert.equal(growUntil(), undefined);
   });
@@ -144,7 +145,7 @@ describe('growing', () => {
   it('is not while its system runs', () => {
     areas.begun(SERIAL);
     seenAt = now;
-    for (state of ['kernel', 'root mounted', 'up', 'unhealthy', 'silent'] as const)
+    for (state of ['root mounted', 'up', 'unhealthy', 'silent'] as const)
       assert.equal(growUntil(), undefined, state);
   });
 });

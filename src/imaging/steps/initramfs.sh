@@ -41,8 +41,9 @@ ln -s "$ROOT/usr/lib/modules" "$WORK/kmod/lib/modules"
 needs() { modprobe --dirname "$WORK/kmod" --set-version "$version" --config "$WORK/no-settings" --show-depends "$1" 2>/dev/null; }
 
 : >"$WORK/needed"
-# What /init itself asks for: the root over NFS, and what a root that can be written to is put together from.
-for module in nfs nfsv3 nfsv4 overlay loop ext4 $MODULES; do
+# What /init itself asks for: the root over NFS, and what a root that can be written to is put together from. squashfs is
+# for who mounts a sealed root by hand (break).
+for module in nfs nfsv3 nfsv4 overlay loop ext4 squashfs $MODULES; do
   needs "$module" >>"$WORK/needed" || fail "the kernel $version has no module $module"
 done
 for module in $(grep -v '^#' "$INPUT/drivers"); do
