@@ -157,7 +157,9 @@ export class Transfer {
     if (this.isUnacknowledged) {
       if (this.tries >= MAX_TRIES) return outcome.gone;
     } else if (this.isEnding) {
-      if (this.tries >= MAX_TRIES || (this.tries >= 2 && silentMs >= DALLY_MS)) return outcome.unconfirmed;
+      // What was asked instead of repeating the end gave nobody a chance to get it.
+      const repeats = this.tries - Math.floor(Math.max(0, this.#doubt - 1) / 2);
+      if (this.tries >= MAX_TRIES || (repeats >= 2 && silentMs >= DALLY_MS)) return outcome.unconfirmed;
     } else if (this.tries >= MAX_TRIES && silentMs >= PATIENCE_MS) return outcome.gone;
     this.tries += 1;
     this.retransmissions += 1;
