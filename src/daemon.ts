@@ -117,14 +117,13 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
   await fleet.reconcileExports();
   await inspectGenerations(fleet, warnings, log);
 
-  const macOf = async (address: Ipv4) => fleet.leases.byAddress(address)?.mac ?? neighbourMac(address);
   const fault = await faultOfPlainRoot(config.tftp.root);
   if (fault !== undefined) log.warn({ id: 'TFTP_ROOT_MISSING' }, fault);
   const bootKeys = new BootKeyFile(join(config.paths.state, 'keys', 'boot.pem'));
   const openFile = createOpenBootFile({
     view: () => fleet.view(),
     pin: (node, name, address) => fleet.pin(node, name, address),
-    macOf,
+    macOf: (address) => fleet.addresses.macOf(address),
     plainRoot: config.tftp.root,
     log,
     scratchFolder: config.paths.state,

@@ -28,7 +28,7 @@ export type MoveListener = (serial: Serial, address: Ipv4) => void;
 
 /**
  * Where each node is. The newest that was seen holds: a lease that its MAC was bound to, or an address that its own MAC
- * fetched its boot files from. It holds beyond the end of the lease, as a kernel never renews it, and while another is
+ * fetched its boot files or its identity from. It holds beyond the end of the lease, as a kernel never renews it, and while another is
  * reserved that the node has not booted with yet; until the address is somebody else's.
  */
 export class Addresses {
@@ -36,7 +36,7 @@ export class Addresses {
   readonly #now: () => Instant;
   readonly #places = new Map<Serial, Ipv4>();
   readonly #serials = new Map<Ipv4, Serial>();
-  /** When its boot files were last fetched from where it is. */
+  /** When its boot files, or its identity, were last fetched from where it is. */
   readonly #seenAt = new Map<Serial, Instant>();
   readonly #listeners = new Set<MoveListener>();
   readonly #unstored: (tell: (left: number) => void) => void;
@@ -85,25 +85,31 @@ export class Addresses {
   }
 
   /**
-   * A boot file of the node was asked for from this address. Who merely asks for a file in a node's name moves nobody: the
+   * A boot file of the node, or its identity, was asked for from this address. Who merely asks for a file in a node's name moves nobody: the
    * MAC behind the address has to be known, and the node's.
    */
   async located(serial: Serial, address: Ipv4): Promise<void> {
-    const { leases, neighbourMac, view } = this.#ports;
+    const { view } = this.#ports;
     if (!view().nodes.has(serial)) return;
     if (this.#places.get(serial) === address) {
       this.#seenAt.set(serial, this.#now());
       return;
     }
-    const lease = leases.byAddress(address);
-    const isHeld = lease && lease.state !== 'declined' && lease.expiresAt > this.#now();
-    const mac = isHeld ? lease.mac : await neighbourMac?.(address).catch(() => undefined);
+    const mac = await this.macOf(address);
     if (!mac || nodeByMac(view(), mac)?.serial !== serial) return;
     this.#seenAt.set(serial, this.#now());
     this.#move(serial, address);
   }
 
-  /** When the node last fetched a boot file from where it is, in this run of the service. */
+  /** By the leases that run, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
+  async macOf(address: Ipv4): Promise<Mac | undefined> {
+    const { leases, neighbourMac } = this.#ports;
+    const lease = leases.byAddress(address);
+    const isHeld = lease && lease.state !== 'declined' && lease.expiresAt > this.#now();
+    return isHeld ? lease.mac : await neighbourMac?.(address).catch(() => undefined);
+  }
+
+  /** When the node last fetched a boot file, or its identity, from where it is, in this run of the service. */
   seenAt(serial: Serial): Instant | undefined {
     return this.#seenAt.get(serial);
   }

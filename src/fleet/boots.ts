@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { BootPin, BootStage } from '../model/boot-pin.ts';
-import type { StoredGeneration } from '../model/generation.ts';
+import { canReport, type StoredGeneration } from '../model/generation.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
 import type { Node } from '../model/node.ts';
@@ -277,7 +277,7 @@ export class Boots {
     if (failures < (this.#ports.attempts ?? Number.POSITIVE_INFINITY) || good === undefined) return undefined;
     const to = this.#ports.generation(good);
     const isOther = to !== undefined && to.id !== intended.id && to.image === intended.image;
-    if (!isOther || !intended.provides?.includes('reports')) return undefined;
+    if (!isOther || !canReport(intended)) return undefined;
     return { from: intended.id, to, attempts: failures };
   }
 

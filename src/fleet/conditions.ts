@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StoredGeneration } from '../model/generation.ts';
+import { canReport, type StoredGeneration } from '../model/generation.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
 import { type Evidence, NODE_STATES, type NodeCondition } from '../model/node-state.ts';
@@ -264,7 +264,7 @@ export class Conditions {
   /** A generation that is no longer there has reported or has not. */
   #canReport(serial: Serial, { condition }: Known): boolean {
     const generation = this.#ports.given(serial)?.generation;
-    return generation?.provides?.includes('reports') ?? condition.hasReported ?? false;
+    return generation ? canReport(generation) : (condition.hasReported ?? false);
   }
 
   #write(serial: Serial): void {

@@ -32,7 +32,6 @@ import { RolloutBook } from './rollout/book.ts';
 import { heldGenerations } from './rollout/held.ts';
 import { Roster } from './roster.ts';
 import { Sightings } from './sightings.ts';
-import type { Write } from './store.ts';
 import { Tokens } from './tokens.ts';
 import { buildView } from './view.ts';
 
@@ -152,7 +151,7 @@ export class Fleet {
       tokens,
       events: this.events,
       view: () => this.#view,
-      leases: this.leases,
+      addresses: this.addresses,
       filesOf: (node) => this.filesOf(node),
       generation: (id) => channels.byId(id),
       given: (serial) => this.given(serial)?.generation,
@@ -239,11 +238,6 @@ export class Fleet {
     return this.nodes.remove(reference);
   }
 
-  /** What else is stored of a node goes in the same transaction as the node. */
-  takeAlong(writes: (serial: Serial) => readonly Write[]): void {
-    this.nodes.takeAlong(writes);
-  }
-
   /** With their contents: for the node alone. */
   filesOf(node: Node): NodeFile[] {
     return this.files.filesOf(node);
@@ -291,8 +285,8 @@ export class Fleet {
   }
 
   /** Which generation a node gets this file from. */
-  pin(node: Node, name: string, address?: Ipv4): BootPin | undefined {
-    if (address !== undefined) void this.addresses.located(node.serial, address);
+  pin(node: Node, name: string, from?: Ipv4): BootPin | undefined {
+    if (from !== undefined) void this.addresses.located(node.serial, from);
     const boot = this.boots.pin(node, name);
     if (!boot) return undefined;
     const { generation, stored, since } = boot;

@@ -1,12 +1,10 @@
 import type { Instant } from '../model/lease.ts';
-import type { Evidence, NodeCondition, NodeState } from '../model/node-state.ts';
+import { type Evidence, type NodeCondition, type NodeState, SILENT_MS } from '../model/node-state.ts';
 
 /** Of firmware: it gives up sooner, or is switched off. */
 const STALLED_MS = 5 * 60_000;
 /** From the kernel to a system that is up. */
 const LONGEST_START_MS = 10 * 60_000;
-/** Reports come every minute; two may be lost. */
-const SILENT_MS = 150_000;
 /** Of a report on its way. */
 const SLACK_MS = 5000;
 /** Failed units that a detail names. */

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { Refusal } from '../model/command.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
+import { SILENT_MS } from '../model/node-state.ts';
 import type { GivenOrder, Order, ReportMessage } from '../model/report.ts';
 import type { Serial } from '../net/serial.ts';
 
-/** A node reports once a minute: one that has not for so long does not listen. */
-export const SILENT_MS = 150_000;
 /** What a node needs at most to come and take an order, when it listens. */
 const WITHIN_MS = 90_000;
 const ID_BYTES = 4;

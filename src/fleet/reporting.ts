@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { type BootView, nodeByMac } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
-import type { Instant, LeaseReader } from '../model/lease.ts';
+import type { Instant } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
 import type { Node } from '../model/node.ts';
 import type { NodeFile } from '../model/node-file.ts';
+import { SILENT_MS } from '../model/node-state.ts';
 import type {
   IdentityOutcome,
   IdentityRequest,
@@ -17,11 +18,11 @@ import type {
 } from '../model/report.ts';
 import { throttle } from '../model/throttle.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
-import type { Mac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
+import type { Addresses } from './addresses.ts';
 import type { EventHub } from './events.ts';
 import { Identities, type MakeHostKey } from './identities.ts';
-import { Orders, type SendOptions, SILENT_MS } from './orders.ts';
+import { Orders, type SendOptions } from './orders.ts';
 import { Redeemed, ReportKeys } from './report-keys.ts';
 import type { Store, Write } from './store.ts';
 import type { Tokens } from './tokens.ts';
@@ -41,9 +42,8 @@ export interface ReportingPorts {
   /** Without it, no node gets an identity. */
   readonly makeHostKey?: MakeHostKey;
   readonly view: () => BootView;
-  readonly leases: Pick<LeaseReader, 'byAddress'>;
-  /** Who has an address that no lease is for. */
-  readonly neighbourMac?: ((address: Ipv4) => Promise<Mac | undefined>) | undefined;
+  /** Where nodes are, and who is where. */
+  readonly addresses: Pick<Addresses, 'addressOf' | 'located' | 'macOf'>;
   readonly filesOf: (node: Node) => readonly NodeFile[];
   readonly generation: (id: string) => StoredGeneration | undefined;
   /** What a node runs, as far as the wire tells. */
@@ -133,8 +133,8 @@ export class Reporting {
     const { address } = sender;
     const node = this.#node(serial);
     if (!node) return this.#refuseStranger(serial, address);
-    const key = this.#ports.tokens.tokenOf(serial, address, since);
-    if (!sender.isSignedWith(key))
+    const key = await this.#tokenOf(node, since, sender);
+    if (key === undefined)
       return this.#refuse(node, address, 'its identity was asked for without the token of its boot');
     if (Math.abs(this.#now() - since) > TOKEN_MS)
       return this.#refuse(
@@ -142,7 +142,7 @@ export class Reporting {
         address,
         'its identity was asked for more than 30 minutes after its boot began: it has to boot again',
       );
-    const mac = await this.#macOf(address);
+    const mac = await this.#ports.addresses.macOf(address);
     const owner = mac && nodeByMac(this.#ports.view(), mac);
     if (mac && (node.mac ? mac !== node.mac : owner && owner.serial !== serial))
       return this.#refuse(node, address, `its identity was asked for by another machine (${mac})`);
@@ -157,6 +157,7 @@ export class Reporting {
         address,
         'its identity was asked for twice in one boot: it has to boot again',
       );
+    void this.#ports.addresses.located(serial, address);
     const block = node.block?.path;
     return { kind: 'given', key, identity: { reportKey, run: this.#run, hostKey, files, block } };
   }
@@ -199,12 +200,21 @@ export class Reporting {
     return this.#ports.view().nodes.get(serial);
   }
 
-  /** By the leases that run, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
-  async #macOf(address: Ipv4): Promise<Mac | undefined> {
-    const { leases, neighbourMac } = this.#ports;
-    const lease = leases.byAddress(address);
-    const isHeld = lease && lease.state !== 'declined' && lease.expiresAt > this.#now();
-    return isHeld ? lease.mac : await neighbourMac?.(address);
+  /**
+   * The token that a request for the identity is signed with: the one for where it comes from, or for where the node's own
+   * MAC fetched its boot files, when that same MAC asks. DHCP servers other than ours may give a kernel another address
+   * than its firmware.
+   */
+  async #tokenOf(node: Node, since: Instant, { address, isSignedWith }: Sender): Promise<string | undefined> {
+    const { tokens, addresses } = this.#ports;
+    const here = tokens.tokenOf(node.serial, address, since);
+    if (isSignedWith(here)) return here;
+    const place = addresses.addressOf(node);
+    if (place === undefined || place === address) return undefined;
+    const there = tokens.tokenOf(node.serial, place, since);
+    if (!isSignedWith(there)) return undefined;
+    const mac = await addresses.macOf(address);
+    return mac !== undefined && mac === node.mac ? there : undefined;
   }
 
   /** `undefined` when somebody else has got the one for this boot. */

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import type { Generation } from '../model/generation.ts';
+import { canReport, type Generation } from '../model/generation.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
@@ -47,7 +47,7 @@ export class Tokens {
 
   /** Words for the command line of a boot that began at `since` and is read from `address`. */
   wordsFor(node: Node, generation: Generation, address: Ipv4, since: Instant): readonly string[] {
-    if (!generation.provides?.includes('reports')) return [];
+    if (!canReport(generation)) return [];
     const token = `netboot.token=${this.tokenOf(node.serial, address, since)}`;
     return this.#port === DEFAULT_PORT ? [token] : [token, `netboot.port=${this.#port}`];
   }

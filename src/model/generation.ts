@@ -81,6 +81,10 @@ export function bootTreeBytes(generation: Generation): number {
   return Object.values(generation.boot.files).reduce((sum, { size }) => sum + size, 0);
 }
 
+/** Whether its nodes fetch their identity, report and take orders. */
+export const canReport = ({ provides }: Pick<Generation, 'provides'>): boolean =>
+  provides?.includes('reports') ?? false;
+
 /** How a generation's files compare with its manifest. */
 export interface GenerationCheck {
   /** Its folder is not there. */

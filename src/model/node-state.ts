@@ -37,6 +37,9 @@ export interface NodeCondition {
   readonly reportedAt?: Instant | undefined;
 }
 
+/** Nodes report every minute, and two reports may be lost: one that was not heard of for so long is silent. */
+export const SILENT_MS = 150_000;
+
 /** What is learnt of a node. All time spans are milliseconds of a clock that nobody sets. */
 export type Evidence =
   /** Its firmware asked DHCP, and with that a boot begins. */

@@ -92,7 +92,7 @@ describe('the files of nodes', () => {
     const others = ['identity', 'state'].map((kind) => `${kind}/${ONE}`);
     await store.transact({ writes: others.map((key) => ({ kind: 'put', key, value: 1 }) as const) });
     for (const key of others)
-      fleet.takeAlong((serial) => (key.endsWith(serial) ? [{ kind: 'delete', key }] : []));
+      fleet.nodes.takeAlong((serial) => (key.endsWith(serial) ? [{ kind: 'delete', key }] : []));
     const before = store.revision();
     await fleet.removeNode('one');
     assert.equal(store.revision(), before + 1);

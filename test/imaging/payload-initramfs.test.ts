@@ -29,6 +29,7 @@ async function makeRoot(folder: string): Promise<string> {
   await module('fs/nfsv4', { needs: ['nfs_register'] });
   await module('fs/jbd2', { exports: ['jbd2_start'] });
   await module('fs/ext4', { needs: ['jbd2_start'] });
+  await module('fs/squashfs', {});
   await module('drivers/loop', {});
   await exec('xz', [join(root, modules, 'kernel/drivers/loop.ko')]);
   await module('net/libphy', { exports: ['phy_connect'] });
@@ -111,6 +112,7 @@ describe('the initramfs', () => {
       'fs/nfs.ko',
       'fs/nfsv3.ko',
       'fs/nfsv4.ko',
+      'fs/squashfs.ko',
       'net/genet.ko',
       'net/libphy.ko',
       'net/sunrpc.ko',

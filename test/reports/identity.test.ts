@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ELSEWHERE, HOME, hmac, OTHER, OTHER_MAC, publicHalf, SERIAL, World } from './world.ts';
+import type { Ipv4 } from '../../src/net/ipv4.ts';
+import { ELSEWHERE, HOME, hmac, MAC, OTHER, OTHER_MAC, publicHalf, SERIAL, World } from './world.ts';
 
 const NONCE = '0123456789abcdef0123456789abcdef';
 
@@ -89,6 +90,28 @@ test('a token is of no use from another address, for another node, or with anoth
   assert.equal(world.server.counters().refused, 3);
   assert.match(world.troubles()[0] ?? '', /without the token of its boot \(from 127\.0\.0\.22\)/);
   assert.equal((await own.redeem(token)).status, 200, 'and then its own');
+});
+
+test('a kernel that another DHCP server gave another address than its firmware is still its node, by its MAC', async () => {
+  await using world = await World.make();
+  const { fleet } = world;
+  const node = fleet.find(SERIAL);
+  const [there, elsewhere] = ['127.0.0.23' as Ipv4, '127.0.0.24' as Ipv4];
+  const token = world.token(SERIAL, HOME);
+  world.has(there, MAC).has(elsewhere, OTHER_MAC);
+  assert.equal(
+    (await world.client(SERIAL, there).redeem(token)).status,
+    403,
+    'nobody with its MAC was at HOME',
+  );
+  await fleet.addresses.located(SERIAL, HOME);
+  assert.equal((await world.client(SERIAL, elsewhere).redeem(token)).status, 403, 'another MAC');
+  assert.equal((await world.client(SERIAL, '127.0.0.25' as Ipv4).redeem(token)).status, 403, 'no MAC');
+  assert.equal(fleet.addresses.addressOf(node), HOME);
+  const client = world.client(SERIAL, there);
+  assert.equal((await client.redeem(token)).status, 200);
+  assert.equal(fleet.addresses.addressOf(node), there);
+  assert.equal((await client.report()).status, 200);
 });
 
 test('who took over the address of a node is not the node', async () => {

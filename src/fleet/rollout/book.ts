@@ -74,11 +74,6 @@ export class RolloutBook {
     return `${image}.${Math.max(0, ...numbers) + 1}`;
   }
 
-  /** Generations that rollouts need until they are over. */
-  held(): string[] {
-    return this.active().flatMap(({ target, base }) => (base === undefined ? [target] : [target, base]));
-  }
-
   /** Whether a node that boots now gets the target, of a rollout that waits for nodes to boot by themselves. */
   offers({ serial, image }: Node): Rollout | undefined {
     const rollout = this.activeOf(image);

@@ -1,7 +1,7 @@
-import type { StoredGeneration } from '../../model/generation.ts';
+import { canReport, type StoredGeneration } from '../../model/generation.ts';
 import type { Instant } from '../../model/lease.ts';
 import type { Node } from '../../model/node.ts';
-import type { NodeCondition } from '../../model/node-state.ts';
+import { type NodeCondition, SILENT_MS } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
 import type { BootRecord, FallBack } from '../boots.ts';
 import type { Attempts } from './attempts.ts';
@@ -20,9 +20,6 @@ export interface FactSources {
   readonly startedAt: Instant;
 }
 
-/** Reports come every minute; two may be lost. */
-const FRESH_MS = 150_000;
-
 /** What {@link plan} decides by, as of now. */
 export function gatherFacts(
   rollout: Rollout,
@@ -31,13 +28,14 @@ export function gatherFacts(
   now: Instant,
 ): RolloutFacts {
   const target = sources.usable(rollout.target);
+  const base = sources.usable(rollout.base);
   const nodes = [...sources.nodes].filter(({ image }) => image === rollout.image);
   return {
     nodes: new Map(nodes.map((node) => [node.serial, factsOf(node, rollout, steps, sources, now)])),
     steps,
     isTargetThere: target !== undefined,
-    targetReports: target?.provides?.includes('reports') ?? false,
-    baseReports: sources.usable(rollout.base)?.provides?.includes('reports') ?? false,
+    targetReports: target !== undefined && canReport(target),
+    baseReports: base !== undefined && canReport(base),
     startedAt: sources.startedAt,
   };
 }
@@ -60,7 +58,7 @@ function factsOf(
     state,
     since,
     detail,
-    answers: hasReported && report !== undefined && state !== 'silent' && now - reportedAt < FRESH_MS,
+    answers: hasReported && report !== undefined && state !== 'silent' && now - reportedAt < SILENT_MS,
     hasReported,
     runs: hasReported ? report?.generation : undefined,
     boot: boot && { generation: boot.generation, since: boot.since, gotKernel: boot.gotKernel },

@@ -1,5 +1,5 @@
 import { Refusal } from '../../model/command.ts';
-import type { StoredGeneration } from '../../model/generation.ts';
+import { canReport, type StoredGeneration } from '../../model/generation.ts';
 import type { Instant } from '../../model/lease.ts';
 import type { Node } from '../../model/node.ts';
 import { faultOfRoot } from '../../model/root-mode.ts';
@@ -56,7 +56,7 @@ export function settle(
     );
   }
   if (request.check !== undefined) assertCheckUrl(request.check);
-  else if (!target.provides?.includes('reports')) {
+  else if (!canReport(target)) {
     throw new Refusal(
       `Nodes that run ${target.id} do not report, so nobody could tell whether they come up`,
       `Give a URL that they answer with --check http://{ip}:8000/, or build it anew: netboot build-image ${image}`,
