@@ -25,6 +25,8 @@ export interface ReportLoad {
 }
 
 const ATTEMPTS = 5;
+/** No Pi is reset and has its link again sooner: what comes sooner belongs to the boot before. */
+const RESET_MS = 3000;
 
 /** Of the nth node, from 0. */
 export const serialOfNode = (nth: number): Serial => (0x10000000 + nth).toString(16) as Serial;
@@ -56,7 +58,10 @@ async function main([serverText = '', firstText = '', nodesText, spreadText]: st
     Array.from({ length: nodes }, async (_, nth) => {
       await sleep((nth / nodes) * spreadMs);
       const address = ipv4FromNumber(ipv4ToNumber(first) + nth);
-      for (;;) await live(server, address, serialOfNode(nth), hear(nth));
+      for (;;) {
+        await live(server, address, serialOfNode(nth), hear(nth));
+        await sleep(RESET_MS);
+      }
     }),
   );
 }

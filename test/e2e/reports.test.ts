@@ -52,6 +52,12 @@ describe('nodes that report', { timeout: 180_000 }, () => {
   const counters = async () =>
     (JSON.parse(await appliance.netboot('status', '--json')) as StatusAnswer).counters.reports ?? {};
 
+  const upAgain = (reboots: number) =>
+    eventually(30_000, async () => {
+      const { identities, open } = await counters();
+      if (identities !== NODES + reboots || open !== NODES) throw new Error('not all are up again');
+    });
+
   it('have their identity, and the operator their keys', async () => {
     await eventually(30_000, async () => {
       if ((await counters()).open !== NODES) throw new Error('not all wait for orders');
@@ -77,10 +83,7 @@ describe('nodes that report', { timeout: 180_000 }, () => {
     assert.match(both, new RegExp(`^node1 \\(${FIRST}\\) reboots`, 'm'));
     assert.match(both, new RegExp(`^node2 \\(${SECOND}\\) reboots`, 'm'));
     assert.ok(performance.now() - startedAt < 20_000);
-    await eventually(30_000, async () => {
-      const { identities, open } = await counters();
-      if (identities !== NODES + 2 || open !== NODES) throw new Error('not all are up again');
-    });
+    await upAgain(2);
   });
 
   it('are told no nonsense', async () => {
@@ -102,6 +105,7 @@ describe('nodes that report', { timeout: 180_000 }, () => {
     assert.match(some.stderr, /absent has never reported.*netboot power absent cycle/);
     assert.match(some.stderr, /1 of 2 nodes did not take it/);
     assert.match(some.stdout, /^node3 .* reboots/m);
+    await upAgain(3);
   });
 
   it('go on after a kill of the service, with the same keys, and none of them is in the log', async () => {
