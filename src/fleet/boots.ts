@@ -125,6 +125,12 @@ export class Boots {
     return this.#records.get(serial);
   }
 
+  /** Milliseconds since the boot that began at `since`; `undefined` when that is not the machine's last one. */
+  ageOf(serial: Serial, since: Instant): number | undefined {
+    const session = this.#sessions.get(serial);
+    return session?.record.since === since ? this.#elapsed() - session.begunAt : undefined;
+  }
+
   all(): BootRecord[] {
     return [...this.#records.values()];
   }

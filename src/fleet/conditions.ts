@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { canReport, type StoredGeneration } from '../model/generation.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
-import { type Evidence, NODE_STATES, type NodeCondition } from '../model/node-state.ts';
+import { type Evidence, NODE_STATES, type NodeCondition, SILENT_MS } from '../model/node-state.ts';
 import type { Report } from '../model/report.ts';
 import { throttle } from '../model/throttle.ts';
 import type { Serial } from '../net/serial.ts';
@@ -43,6 +43,8 @@ interface Known {
   heardAt: number;
   kernelAt: number;
   reportedAt: number;
+  /** Its system: from when its root is mounted until it says that it stops, or its power is cut. */
+  system: 'down' | 'mounted' | 'reports';
   /** What it has read in this boot: name → bytes. Dropped with the kernel. */
   readonly files: Map<string, number>;
   lastFile: string | undefined;
@@ -157,13 +159,17 @@ export class Conditions {
 
   /** Its root is mounted: it has connected to the NFS server, or fetched its identity. */
   mounted(serial: Serial): void {
-    this.#learn(serial, () => ({ kind: 'mounted' }));
+    this.#learn(serial, (known) => {
+      known.system = 'mounted';
+      return { kind: 'mounted' };
+    });
   }
 
   /** It reports, and proved that it is the one. */
   reported(serial: Serial, report: Report): void {
     this.#learn(serial, (known) => {
       known.reportedAt = this.#elapsed();
+      known.system = report.state === 'stopping' ? 'down' : 'reports';
       const generation = this.#ports.given(serial)?.id;
       const target = known.target ?? this.#targetNow(serial);
       return { kind: 'report', report, generation, target };
@@ -173,7 +179,20 @@ export class Conditions {
 
   /** We have switched its power. */
   switched(serial: Serial, power: 'cut' | 'given'): void {
-    this.#learn(serial, () => ({ kind: 'power', power }));
+    this.#learn(serial, (known) => {
+      if (power === 'cut') known.system = 'down';
+      return { kind: 'power', power };
+    });
+  }
+
+  /**
+   * Whether its system may run, whatever is fetched in its name: its root was mounted, it has not said that it stops, its
+   * power was not cut, and if it reported, it did so lately. Of one that cannot report nobody knows: `false`.
+   */
+  mayRun(serial: Serial): boolean {
+    const known = this.#known.get(serial);
+    if (!known || known.system === 'down' || !this.#canReport(serial, known)) return false;
+    return known.system === 'mounted' || this.#elapsed() - known.reportedAt < SILENT_MS;
   }
 
   /** Time has passed: to be called every few seconds. */
@@ -240,6 +259,7 @@ export class Conditions {
       heardAt: at,
       kernelAt: at,
       reportedAt: at,
+      system: 'down',
       files: new Map(),
       lastFile: undefined,
       booting: undefined,
@@ -254,6 +274,8 @@ export class Conditions {
     const known = this.#meet(serial, condition);
     known.target = target;
     known.kernelAt -= Math.max(0, this.#now() - condition.since);
+    if (condition.hasReported) known.system = 'reports';
+    else if (condition.state === 'root mounted') known.system = 'mounted';
   }
 
   #targetNow(serial: Serial): string | undefined {

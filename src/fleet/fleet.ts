@@ -155,6 +155,7 @@ export class Fleet {
       filesOf: (node) => this.filesOf(node),
       generation: (id) => channels.byId(id),
       given: (serial) => this.given(serial)?.generation,
+      ageOf: (serial, since) => this.boots.ageOf(serial, since),
       onRedeemed: (serial) => this.conditions.mounted(serial),
       onReport: (serial, report) => this.conditions.reported(serial, report),
     });
@@ -186,6 +187,7 @@ export class Fleet {
           (generation) => generation !== undefined,
         ),
       stateOf: (serial) => this.conditions.of(serial).state,
+      mayRun: (serial) => this.conditions.mayRun(serial),
       applyExports: () => this.reconcileExports(),
       problemOf: (path) =>
         ports.exporter.kind === 'none'

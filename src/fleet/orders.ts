@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../model/command.ts';
-import type { Instant } from '../model/lease.ts';
 import type { Node } from '../model/node.ts';
 import { SILENT_MS } from '../model/node-state.ts';
 import type { GivenOrder, Order, ReportMessage } from '../model/report.ts';
@@ -28,9 +27,10 @@ export interface SendOptions {
 }
 
 export interface OrdersPorts {
-  /** When the node was last heard of; `undefined` when it never was. */
-  readonly heardAt: (serial: Serial) => Instant | undefined;
-  readonly now: () => Instant;
+  /** For how many milliseconds nothing was heard of the node; `undefined` when nothing ever was. */
+  readonly silentFor: (serial: Serial) => number | undefined;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly elapsed: () => number;
 }
 
 /**
@@ -97,10 +97,8 @@ export class Orders {
     this.#waiting.get(serial)?.give(undefined);
     const pending = this.#pending.get(serial);
     if (pending && done === pending.id) pending.settle();
-    const isStopping = report.state === 'stopping';
-    if (isStopping && pending?.isSent && pending.order.kind === 'reboot') pending.settle();
+    if (report.state === 'stopping') return Promise.resolve(undefined);
     const next = this.#pending.get(serial);
-    if (isStopping) return Promise.resolve(undefined);
     if (next || waitSeconds === 0) return Promise.resolve(next);
     return this.#wait(serial, waitSeconds * 1000, gone);
   }
@@ -141,7 +139,7 @@ export class Orders {
         },
       };
       const leave = () => waiting.give(undefined);
-      const timer = setTimeout(leave, untilTogether(this.#ports.now(), waitMs));
+      const timer = setTimeout(leave, untilTogether(this.#ports.elapsed(), waitMs));
       gone.addEventListener('abort', leave);
       this.#waiting.set(serial, waiting);
       if (gone.aborted) leave();
@@ -150,13 +148,14 @@ export class Orders {
 
   /** @throws Refusal */
   #mustListen({ serial, name }: Node): void {
-    const heardAt = this.#ports.heardAt(serial);
+    const silentMs = this.#ports.silentFor(serial);
     const remedy = `Reboot it by other means: "netboot power ${name} cycle" where its power can be switched, else by hand.`;
-    if (heardAt === undefined)
+    if (silentMs === undefined)
       throw new Refusal(`Node ${name} has never reported, so it takes no orders`, remedy);
-    const seconds = Math.round((this.#ports.now() - heardAt) / 1000);
-    if (seconds * 1000 > SILENT_MS)
+    if (silentMs > SILENT_MS) {
+      const seconds = Math.round(silentMs / 1000);
       throw new Refusal(`Node ${name} has not reported for ${seconds} s, so it takes no orders`, remedy);
+    }
   }
 
   #untaken({ name }: Node, { order, isSent }: Pending): Refusal {
@@ -164,7 +163,7 @@ export class Orders {
     const problem = isSent
       ? `Node ${name} was told to ${what} and did not say that it does`
       : `Node ${name} did not come to be told to ${what}`;
-    return new Refusal(problem, 'See "netboot show-node" for what it reports.');
+    return new Refusal(problem, `See "netboot show-node ${name}" for what it reports.`);
   }
 }
 
@@ -172,7 +171,7 @@ export class Orders {
  * Long waits end together with others, a little early. A service that is woken for eighty nodes at once does with half of
  * the time that it takes to be woken for each, with all that it needs out of the processor's caches.
  */
-function untilTogether(now: Instant, waitMs: number): number {
+function untilTogether(now: number, waitMs: number): number {
   if (waitMs < 4 * TOGETHER_MS) return waitMs;
   return waitMs - ((now + waitMs) % TOGETHER_MS);
 }

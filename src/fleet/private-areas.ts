@@ -36,6 +36,8 @@ export interface PrivateAreasPorts {
   readonly generationsOf: (node: Node) => readonly StoredGeneration[];
   /** How far the node is, where that is followed. */
   readonly stateOf?: ((serial: Serial) => NodeState) | undefined;
+  /** Whether its system may run, whatever is fetched in its name. */
+  readonly mayRun?: ((serial: Serial) => boolean) | undefined;
   /** Brings the exports to what is wanted now; resolves when that is done. */
   readonly applyExports: () => Promise<void>;
   /** Why this path is not served. */
@@ -151,11 +153,12 @@ export class PrivateAreas {
     ];
   }
 
-  /** Only who has fetched a file from the node's own address has begun the node's boot. */
+  /** Who has fetched a file from the node's own address has begun its boot, unless it is a program of the node itself. */
   #growUntil(serial: Serial): Instant | undefined {
     const begunAt = this.#begunAt.get(serial);
     const state = this.#ports.stateOf?.(serial) ?? 'loading';
     if (begunAt === undefined || !BEFORE_ROOT.includes(state)) return undefined;
+    if (this.#ports.mayRun?.(serial)) return undefined;
     const seenAt = this.#ports.addresses.seenAt(serial);
     const until = begunAt + GROW_MS;
     if (this.#now() < until) return seenAt !== undefined && seenAt >= begunAt ? until : undefined;

@@ -19,6 +19,7 @@ import type {
 import { throttle } from '../model/throttle.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { Serial } from '../net/serial.ts';
+import { subnetContains } from '../net/subnet.ts';
 import type { Addresses } from './addresses.ts';
 import type { EventHub } from './events.ts';
 import { Identities, type MakeHostKey } from './identities.ts';
@@ -52,14 +53,19 @@ export interface ReportingPorts {
   /** It has got its identity: its root is mounted. */
   readonly onRedeemed?: (serial: Serial) => void;
   readonly events: EventHub;
+  /** Milliseconds since the boot that began at `since`, as far as that is still the node's last one. */
+  readonly ageOf: (serial: Serial, since: Instant) => number | undefined;
   readonly now?: () => Instant;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly elapsed?: () => number;
 }
 
 /** What this run of the service has heard of a node, in the boot that it is in. */
 interface Heard {
   /** Of its last report; a report that is not newer is refused. 0 before the first. */
   readonly seq: number;
-  readonly at: Instant;
+  /** By the clock that nobody sets. */
+  readonly at: number;
   readonly generation?: string;
 }
 
@@ -73,9 +79,10 @@ export class Reporting {
   readonly #keys: ReportKeys;
   readonly #orders: Orders;
   readonly #now: () => Instant;
+  readonly #elapsed: () => number;
   /** Of this run of the service: what was recorded of an earlier one cannot be replayed to it. */
   readonly #run = randomBytes(8).toString('hex');
-  readonly #begunAt: Instant;
+  readonly #begunAt: number;
   readonly #heard = new Map<Serial, Heard>();
   readonly #troubles = new Map<Serial, ReturnType<typeof throttle>>();
   /** Names of nodes that were removed in this run of the service. */
@@ -84,10 +91,11 @@ export class Reporting {
   constructor(ports: ReportingPorts) {
     this.#ports = ports;
     this.#now = ports.now ?? Date.now;
-    this.#begunAt = this.#now();
+    this.#elapsed = ports.elapsed ?? (() => performance.now());
+    this.#begunAt = this.#elapsed();
     this.identities = new Identities(ports.store, ports.makeHostKey ?? noHostKey);
     this.#keys = new ReportKeys(ports.store);
-    this.#orders = new Orders({ heardAt: (serial) => this.#heardAt(serial), now: this.#now });
+    this.#orders = new Orders({ silentFor: (serial) => this.#silentFor(serial), elapsed: this.#elapsed });
     ports.events.listen((event) => {
       if (event.kind === 'node added') this.#added(event.serial as Serial);
       if (event.kind === 'node removed') this.#removed(event.serial as Serial, event.name);
@@ -136,7 +144,9 @@ export class Reporting {
     const key = await this.#tokenOf(node, since, sender);
     if (key === undefined)
       return this.#refuse(node, address, 'its identity was asked for without the token of its boot');
-    if (Math.abs(this.#now() - since) > TOKEN_MS)
+    // The time of day may have been set since, as on an appliance without a clock that has just found its time server.
+    const age = this.#ports.ageOf(serial, since) ?? Math.abs(this.#now() - since);
+    if (age > TOKEN_MS)
       return this.#refuse(
         node,
         address,
@@ -146,6 +156,12 @@ export class Reporting {
     const owner = mac && nodeByMac(this.#ports.view(), mac);
     if (mac && (node.mac ? mac !== node.mac : owner && owner.serial !== serial))
       return this.#refuse(node, address, `its identity was asked for by another machine (${mac})`);
+    if (node.mac && !mac && !isServed(this.#ports.view(), address))
+      return this.#refuse(
+        node,
+        address,
+        'its identity was asked for from a network that is not served (interfaces, relayed)',
+      );
     const files = this.#ports.filesOf(node);
     if (files.reduce((sum, { content }) => sum + content.length, 0) > MOST_FILE_CHARACTERS)
       return this.#refuse(node, address, 'its files are more than a node takes: take some of them away');
@@ -168,12 +184,14 @@ export class Reporting {
     const node = this.#node(serial);
     if (!node) return this.#refuseStranger(serial, address);
     const key = this.#keys.current(serial);
-    if (key === undefined || !sender.isSignedWith(key))
+    if (key === undefined)
+      return this.#refuse(node, address, 'it reports without an identity from here: it has to boot again');
+    if (!sender.isSignedWith(key))
       return this.#refuse(node, address, 'a report came that was not signed with the key of its boot');
     const run = this.#run;
     const last = this.#heard.get(serial)?.seq ?? 0;
     if (message.run !== run || seq <= last) return { kind: 'again', key, run, seq: last };
-    this.#heard.set(serial, { seq, at: this.#now(), generation: report.generation });
+    this.#heard.set(serial, { seq, at: this.#elapsed(), generation: report.generation });
     this.#ports.onReport(serial, report);
     const given = await this.#orders.exchange(message, gone);
     const onSent = given && ((isWhole: boolean) => this.#orders.sent(serial, given, isWhole));
@@ -224,7 +242,7 @@ export class Reporting {
     try {
       const key = await this.#keys.redeem(request, this.#now());
       if (key === before) return key;
-      this.#heard.set(serial, { seq: 0, at: this.#now() });
+      this.#heard.set(serial, { seq: 0, at: this.#elapsed() });
       this.#orders.booted(serial);
       this.#ports.onRedeemed?.(serial);
       return key;
@@ -235,11 +253,12 @@ export class Reporting {
   }
 
   /** After a restart of the service every node that had a key is given the time to report again. */
-  #heardAt(serial: Serial): Instant | undefined {
+  #silentFor(serial: Serial): number | undefined {
     const heard = this.#heard.get(serial);
-    if (heard) return heard.at;
+    if (heard) return this.#elapsed() - heard.at;
     if (this.#keys.current(serial) === undefined) return undefined;
-    return this.#now() - this.#begunAt < SILENT_MS ? this.#now() : this.#begunAt;
+    const sinceStart = this.#elapsed() - this.#begunAt;
+    return sinceStart < SILENT_MS ? 0 : sinceStart;
   }
 
   #refuseStranger(serial: Serial, address: Ipv4): IdentityOutcome & ReportOutcome {
@@ -250,7 +269,7 @@ export class Reporting {
 
   #refuse(node: Pick<Node, 'serial' | 'name'>, address: Ipv4, text: string): IdentityOutcome & ReportOutcome {
     const { serial, name } = node;
-    const emit = this.#troubles.get(serial) ?? throttle(TROUBLE_INTERVAL_MS, this.#now);
+    const emit = this.#troubles.get(serial) ?? throttle(TROUBLE_INTERVAL_MS, this.#elapsed);
     this.#troubles.set(serial, emit);
     emit((leftOut) => {
       const more = leftOut > 0 ? `; ${leftOut} more like that since the last time` : '';
@@ -263,6 +282,13 @@ export class Reporting {
     });
     return refused(text);
   }
+}
+
+/** Roots are exported to these networks alone, so that no node is elsewhere. */
+function isServed({ networks }: BootView, address: Ipv4): boolean {
+  return [...networks.values()].some((network) =>
+    [network, ...(network.relayed ?? [])].some(({ subnet }) => subnetContains(subnet, address)),
+  );
 }
 
 const noHostKey: MakeHostKey = async () => {

@@ -99,6 +99,44 @@ describe('the conditions of nodes', () => {
     assert.equal(one.conditions.of(SERIAL).detail, 'ssh.service failed');
   });
 
+  it('know of a system that may run, whatever is fetched in its name', () => {
+    const one = world();
+    const { conditions } = one;
+    const mayRun = () => conditions.mayRun(SERIAL);
+    assert.equal(mayRun(), false);
+    conditions.begun(SERIAL, GENERATION);
+    conditions.kernel(SERIAL);
+    assert.equal(mayRun(), false, 'its root is not mounted');
+    conditions.mounted(SERIAL);
+    assert.equal(mayRun(), true);
+    one.pass(20 * MINUTE);
+    assert.equal(mayRun(), true, 'who has never reported is not missed');
+    conditions.reported(SERIAL, REPORT);
+    conditions.begun(SERIAL, GENERATION);
+    conditions.kernel(SERIAL);
+    assert.deepEqual([one.state(), mayRun()], ['kernel', true], 'some program of it read its files');
+    one.pass(150 * SECOND);
+    assert.equal(mayRun(), false, 'it has fallen silent');
+    conditions.reported(SERIAL, REPORT);
+    conditions.reported(SERIAL, { ...REPORT, state: 'stopping' });
+    assert.equal(mayRun(), false);
+    conditions.reported(SERIAL, REPORT);
+    conditions.switched(SERIAL, 'given');
+    assert.equal(mayRun(), true);
+    conditions.switched(SERIAL, 'cut');
+    assert.equal(mayRun(), false);
+  });
+
+  it('know of it after a restart of the service, too', async () => {
+    const one = world();
+    boot(one);
+    await one.conditions.stop();
+    assert.equal(world(one.store).conditions.mayRun(SERIAL), true);
+    one.conditions.reported(SERIAL, { ...REPORT, state: 'stopping' });
+    await one.conditions.stop();
+    assert.equal(world(one.store).conditions.mayRun(SERIAL), false);
+  });
+
   it('count each file once, of what is in the generation, up to what the board fetches', () => {
     const { conditions } = world();
     conditions.begun(SERIAL, GENERATION);

@@ -20,6 +20,7 @@ let store: MemoryStore;
 let node: Node | undefined;
 let image: Pick<StoredGeneration, 'node'>;
 let state: NodeState;
+let mayRun: boolean;
 let seenAt: number | undefined;
 let problem: string | undefined;
 let now: number;
@@ -43,6 +44,7 @@ function open(): void {
       ({ nodes: new Map(node ? [[SERIAL, node]] : []), exportsFolder: '/exports' }) as unknown as BootView,
     generationsOf: () => [image as StoredGeneration],
     stateOf: () => state,
+    mayRun: () => mayRun,
     applyExports: async () => {
       count.times++;
     },
@@ -57,6 +59,7 @@ beforeEach(() => {
   node = { serial: SERIAL, name: 'pi-1', image: 'web' };
   image = {};
   state = 'off';
+  mayRun = false;
   seenAt = problem = undefined;
   now = 5000;
   moved = [];
@@ -139,6 +142,13 @@ describe('growing', () => {
   it('is not for a boot that somebody else begins in its name', () => {
     seenAt = now - 1;
     areas.begun(SERIAL);
+    assert.equal(growUntil(), undefined);
+  });
+
+  it('is not for a file that a program of its running system fetches', () => {
+    mayRun = true;
+    areas.begun(SERIAL);
+    seenAt = now;
     assert.equal(growUntil(), undefined);
   });
 

@@ -149,6 +149,24 @@ test('a token of half an hour ago is over', async (context) => {
   assert.match(answer.body, /more than 30 minutes/);
 });
 
+test('a token is as old as its boot, however far the time of day was set since', async (context) => {
+  await using world = await World.make();
+  const token = world.token(SERIAL, HOME);
+  const now = Date.now();
+  context.mock.method(Date, 'now', () => now + 31 * 60_000);
+  assert.equal((await world.client(SERIAL, HOME).redeem(token)).status, 200);
+});
+
+test('who comes from beyond a router, where no nodes are, is no node that has a MAC', async () => {
+  await using world = await World.make();
+  const beyond = '127.1.0.21' as Ipv4;
+  const answer = await world.client(SERIAL, beyond).redeem(world.token(SERIAL, beyond));
+  assert.equal(answer.status, 403);
+  assert.match(answer.body, /from a network that is not served/);
+  const within = '127.0.0.26' as Ipv4;
+  assert.ok(await world.booted(SERIAL, within), 'as behind a relay agent');
+});
+
 test('strangers and removed nodes are refused, and what was theirs is gone', async () => {
   await using world = await World.make();
   const client = await world.booted(SERIAL, HOME);

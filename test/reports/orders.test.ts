@@ -116,14 +116,24 @@ test('what a node cannot be told is refused with the remedy', async () => {
 
 test('who has fallen silent is told nothing', async () => {
   const node = { serial: SERIAL, name: 'first', image: 'web' };
-  let now = 1_000_000;
-  const orders = new Orders({ heardAt: () => 1_000_000, now: () => now });
-  now += 150_000;
+  let silentMs = 150_000;
+  const orders = new Orders({ silentFor: () => silentMs, elapsed: () => 0 });
   await assert.rejects(orders.send(node, REBOOT, { withinMs: 1 }), { message: /did not come/ });
-  now += 1000;
+  silentMs += 1000;
   await assert.rejects(orders.send(node, REBOOT), {
     message: /^Node first has not reported for 151 s, so it takes no orders\. .*netboot power first cycle/,
   });
+});
+
+test('who has reported is told, however far the time of day was set since', async (context) => {
+  await using world = await World.make();
+  const client = await world.booted(SERIAL, HOME);
+  await client.report();
+  const now = Date.now();
+  context.mock.method(Date, 'now', () => now + 3_600_000);
+  const sent = world.fleet.reporting.send(world.fleet.find(SERIAL), REBOOT);
+  assert.match((await client.report()).body, /^order \w+ reboot$/m);
+  await sent;
 });
 
 test('after a restart of the service, a node has the time to come', async () => {

@@ -104,7 +104,7 @@ export class World implements AsyncDisposable {
       this.lines.push(JSON.stringify({ level, ...fields, ...(err ? { err: `${err.stack}` } : {}), message }));
     };
     const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-    const present = [{ interface: 'eth0', address: '192.168.172.17' as Ipv4, prefix: 24, mtu: 1500 }];
+    const present = [{ interface: 'eth0', address: LOOPBACK, prefix: 24, mtu: 1500 }];
     this.fleet = await Fleet.open(
       {
         store: this.store,
