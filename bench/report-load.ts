@@ -12,7 +12,8 @@ import { readAgentWords } from '../src/sim/agent-cmdline.ts';
  *
  *   report-load.ts SERVER FIRST_ADDRESS NODES SPREAD_SECONDS
  *
- * The addresses have to be local ones: `ip route add local 10.99.0.0/16 dev lo`.
+ * The addresses have to be local ones: `ip route add local 10.99.0.0/16 dev lo`. It runs as root, as identities go to root
+ * alone.
  */
 export interface ReportLoad {
   /** Nodes with an identity, and with a report that was taken. */

@@ -31,6 +31,10 @@ import type { Tokens } from './tokens.ts';
 /** From the first boot file to the request for the identity: minutes, of a rack that boots at once. */
 const TOKEN_MS = 30 * 60_000;
 const TROUBLE_INTERVAL_MS = 60_000;
+/** Of TCP: what is above, every user may have. */
+const LAST_ROOT_PORT = 1023;
+const NOT_ROOT =
+  'its identity was asked for by a program that is not root; if it was its boot, its image is of an older netboot: build it anew';
 /** Any system has it. */
 const PLAIN_TARGET = 'multi-user.target';
 /** Of a node's files in base64, so that an answer stays below what a node takes. */
@@ -141,6 +145,8 @@ export class Reporting {
     const { address } = sender;
     const node = this.#node(serial);
     if (!node) return this.#refuseStranger(serial, address);
+    // Any user of a node can read its token, or fetch one: as of NFS, only root is served (exports(5), `secure`).
+    if (sender.port > LAST_ROOT_PORT) return this.#refuse(node, address, NOT_ROOT);
     const key = await this.#tokenOf(node, since, sender);
     if (key === undefined)
       return this.#refuse(node, address, 'its identity was asked for without the token of its boot');

@@ -41,6 +41,8 @@ export interface GivenOrder {
 /** Where a request came from, and whether it was made by somebody who knows this key. */
 export interface Sender {
   readonly address: Ipv4;
+  /** Of TCP. Below 1024 it was root who asked, on any machine that we believe to be that node. */
+  readonly port: number;
   isSignedWith(key: string): boolean;
 }
 

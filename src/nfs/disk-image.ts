@@ -6,8 +6,14 @@ import type { Disk } from './export.ts';
 /** `nobody` and `nogroup` of Debian: who owns the disks on the appliance, and who looks into them. */
 const NOBODY = 65534;
 const NO_RIGHTS = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups', '--no-new-privs'];
-/** All exports wait for it, and a node may have made its disk a riddle. */
+/**
+ * Of each program. All exports wait for it, and a node may have made its disk a riddle: to check it, to let it grow, and to
+ * mend it takes three times as long at most, and begins but in the two seconds of a boot that growing is for.
+ */
 const LONGEST_MS = 60_000;
+
+/** Statuses of e2fsck: no mistake, or none that it did not correct. */
+const CORRECTED = [0, 1];
 
 /** From a file system that is worth its journal up to what ext4 takes with blocks of 4 KiB. */
 export const LEAST_BYTES = 16 * 2 ** 20;
@@ -27,13 +33,33 @@ export async function makeFileSystem(file: FileHandle, { name, bytes }: Disk): P
   await onFile(file, 'mke2fs', ['-q', '-F', ...looks, ...sparse]);
 }
 
-/** Makes the file larger and its file system as large as that. Nobody may have it mounted. */
-export async function growFileSystem(file: FileHandle, bytes: number): Promise<void> {
+/** Corrects what can be corrected without a doubt. Nobody may have it mounted. @throws CommandError when it is not sound then. */
+export async function checkFileSystem(file: FileHandle): Promise<void> {
   await file.chown(NOBODY, NOBODY);
+  await onFile(file, 'e2fsck', ['-f', '-p'], CORRECTED);
+}
+
+/**
+ * Makes the file larger and its file system, which was checked, as large as that. When it fails it is sound; killed
+ * together with us, it has to be mended.
+ */
+export async function growFileSystem(file: FileHandle, bytes: number): Promise<void> {
   await file.truncate(bytes);
-  // 1: mistakes were found and corrected.
-  await onFile(file, 'e2fsck', ['-f', '-p'], [0, 1]);
-  await onFile(file, 'resize2fs', ['-f']);
+  try {
+    await onFile(file, 'resize2fs', ['-f']);
+  } catch (error) {
+    await mendFileSystem(file);
+    throw error;
+  }
+}
+
+/**
+ * For a file system whose growing was cut short: half of what describes its groups of blocks may be of the new size, which
+ * `e2fsck -p`, and a boot with it, leaves to a person. As it was sound before, there is but one answer to all of its questions.
+ */
+export async function mendFileSystem(file: FileHandle): Promise<void> {
+  await file.chown(NOBODY, NOBODY);
+  await onFile(file, 'e2fsck', ['-f', '-y'], CORRECTED);
 }
 
 /**

@@ -3,9 +3,17 @@ import { chmod, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/
 import { z } from 'zod';
 import type { Prepared } from './applied.ts';
 import { areasFolder } from './confine.ts';
-import { growFileSystem, LEAST_BYTES, MOST_BYTES, makeFileSystem } from './disk-image.ts';
+import {
+  checkFileSystem,
+  growFileSystem,
+  LEAST_BYTES,
+  MOST_BYTES,
+  makeFileSystem,
+  mendFileSystem,
+} from './disk-image.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import { type Area, type Disk, diskSchema } from './export.ts';
+import { remove, removeFolder } from './remove.ts';
 
 /** What we know of a node's disks; beside their folder, for in that the node writes what it likes. */
 const recordSchema = z.object({ epoch: z.number(), sizes: z.record(z.string(), z.number()) });
@@ -39,13 +47,14 @@ export async function prepareArea(path: string, area: Area, exportsFolder: strin
     // What it has no more; what it has is replaced.
     const names = isReset ? diskSchema.shape.name.options : [];
     for (const name of names.filter((each) => area.disks.every((disk) => disk.name !== each)))
-      await rm(`${path}/${name}`, { force: true });
+      await remove(`${path}/${name}`);
     for (const disk of area.disks) {
       checkSize(disk);
       const remark = await prepareDisk(disk, {
         target: `${path}/${disk.name}`,
         making: `${files}.${disk.name}.new`,
         away: `${files}.${disk.name}.away`,
+        growing: `${files}.${disk.name}.growing`,
         isReset,
         sizes: record.sizes,
         mayGrow: () => Date.now() < (area.growUntil ?? 0),
@@ -64,8 +73,9 @@ export async function prepareArea(path: string, area: Area, exportsFolder: strin
 interface Place {
   readonly target: string;
   readonly making: string;
-  /** Where a disk is while it grows. */
+  /** Where a disk is while it is checked, and while it grows: cut short there, it may have to be mended. */
   readonly away: string;
+  readonly growing: string;
   readonly isReset: boolean;
   /** The largest that each was made or grown to; kept up to date. */
   readonly sizes: Record<string, number>;
@@ -73,13 +83,17 @@ interface Place {
 }
 
 /** A remark in words, when the disk is not as large as asked for. @throws Unfit, CommandError, or what the disk says. */
-async function prepareDisk(disk: Disk, place: Place): Promise<string | undefined> {
-  const { target, making, away, isReset, sizes, mayGrow } = place;
+async function prepareDisk(disk: Disk, options: Place): Promise<string | undefined> {
+  const { target, making, away, growing, isReset, sizes, mayGrow } = options;
   const { name, bytes } = disk;
   await rm(making, { force: true });
-  if (isReset) await rm(away, { force: true });
-  // The growing of it was cut short.
-  else if (await isThere(away)) await rename(away, target);
+  if (isReset) {
+    for (const old of [away, growing]) await remove(old);
+    await removeFolder(target);
+  } else {
+    if (await isThere(growing)) await mend(growing, away);
+    if (await isThere(away)) await rename(away, target);
+  }
   const size = isReset ? undefined : await sizeOf(target);
   if (size === undefined) {
     await makeDisk(disk, making, target);
@@ -93,9 +107,13 @@ async function prepareDisk(disk: Disk, place: Place): Promise<string | undefined
     return `${name} has ${inMebibytes(largest)} and never shrinks to ${inMebibytes(bytes)}: netboot reset-private makes it anew, empty`;
   if (!mayGrow())
     return `${name} has ${inMebibytes(largest)}; it grows to ${inMebibytes(bytes)} when the node boots next`;
-  await rename(target, away);
+  let place = away;
+  await rename(target, place);
   try {
-    await using file = await openPlain(away);
+    await using file = await openPlain(place);
+    await checkFileSystem(file);
+    await rename(place, growing);
+    place = growing;
     await growFileSystem(file, bytes);
     await file.sync();
     sizes[name] = bytes;
@@ -103,8 +121,18 @@ async function prepareDisk(disk: Disk, place: Place): Promise<string | undefined
   } catch (error) {
     return `${name} could not grow to ${inMebibytes(bytes)}: ${(error as Error).message}`;
   } finally {
-    await rename(away, target);
+    await rename(place, target);
   }
+}
+
+/** Of a disk whose growing was cut short. What cannot be mended its node says when it checks it. */
+async function mend(growing: string, away: string): Promise<void> {
+  try {
+    await using file = await openPlain(growing);
+    await mendFileSystem(file);
+    await file.sync();
+  } catch {}
+  await rename(growing, away);
 }
 
 async function makeDisk(disk: Disk, making: string, target: string): Promise<void> {

@@ -178,6 +178,7 @@ export function startReportServer(options: ReportServerOptions): ReportServer {
     const mac = macIn(request);
     const sender: Sender = {
       address: socket.remoteAddress as Ipv4,
+      port: socket.remotePort as number,
       isSignedWith: (key) => isSameMac(macOfRequest(key, path, body), mac),
     };
     const whole: Asked = { path, body, mac, sender };

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomInt, timingSafeEqual } from 'node:crypto';
 import { request } from 'node:http';
 import type { Ipv4 } from '../net/ipv4.ts';
 
@@ -25,20 +25,37 @@ const MOST_BYTES = 4 * 2 ** 20;
 /** A node waits this much longer for an answer than it asked the appliance to wait. */
 const PATIENCE_MS = 15_000;
 
-/**
- * One exchange with the appliance, both sides proven by `key`; never rejects.
- * @param waitSeconds how long the appliance may hold it up.
- */
+/** As NFS clients: what services listen at is mostly below. */
+const FIRST_ROOT_PORT = 600;
+const LAST_ROOT_PORT = 1023;
+const PORTS_TRIED = 50;
+
+/** A port that only root may ask from. It may be in use. */
+const rootPort = (): number => randomInt(FIRST_ROOT_PORT, LAST_ROOT_PORT + 1);
+
+/** Whether a connection came to nothing because of the port that it was to go out from. */
+const isPortTaken = (error: Error): boolean =>
+  ['EADDRINUSE', 'EADDRNOTAVAIL'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+export interface CallOptions {
+  /** How long the appliance may hold it up. */
+  readonly waitSeconds?: number;
+  /** From a port that only root has. */
+  readonly asRoot?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** One exchange with the appliance, both sides proven by `key`; never rejects. */
 export function call(
   { server, port, localAddress }: Appliance,
   path: string,
   lines: readonly string[],
   key: string,
-  { waitSeconds = 0, signal }: { readonly waitSeconds?: number; readonly signal?: AbortSignal } = {},
+  { waitSeconds = 0, asRoot = false, signal }: CallOptions = {},
 ): Promise<Answer> {
   const body = lines.map((line) => `${line}\n`).join('');
   const mac = macOf(key, `${path}\n${body}`);
-  return new Promise((resolve) => {
+  const attempt = (left: number, resolve: (answer: Answer) => void): void => {
     const asked = request({
       host: server,
       port,
@@ -46,13 +63,17 @@ export function call(
       method: 'POST',
       agent: false, // one connection each, and "Connection: close"
       ...(localAddress ? { localAddress } : {}),
+      ...(asRoot ? { localPort: rootPort() } : {}),
       headers: { 'content-length': Buffer.byteLength(body), [MAC_HEADER]: mac },
       timeout: waitSeconds * 1000 + PATIENCE_MS,
       ...(signal ? { signal } : {}),
     });
     const fail = (error: Error) => resolve({ kind: 'unreachable', reason: error.message });
     asked.on('timeout', () => asked.destroy(new Error('no answer in time')));
-    asked.on('error', fail);
+    asked.on('error', (error) => {
+      if (asRoot && left > 0 && isPortTaken(error)) attempt(left - 1, resolve);
+      else fail(error);
+    });
     asked.on('response', (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -75,7 +96,8 @@ export function call(
       });
     });
     asked.end(body);
-  });
+  };
+  return new Promise((resolve) => attempt(PORTS_TRIED, resolve));
 }
 
 function macOf(key: string, text: string): string {

@@ -99,7 +99,7 @@ class Agent {
     const nonce = randomBytes(16).toString('hex');
     const lines = [`serial ${serial}`, `since ${since}`, `nonce ${nonce}`];
     while (!signal.aborted) {
-      const answer = await call(this.#options, '/v1/identity', lines, token, { signal });
+      const answer = await call(this.#options, '/v1/identity', lines, token, { asRoot: true, signal });
       const key = answer.kind === 'ok' ? restOf(answer.lines, 'report-key') : undefined;
       if (answer.kind !== 'ok' || key === undefined) {
         await this.#rest(answer);

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readGenerations } from '../../src/imaging/generation/generations.ts';
 import { Appliance, eventually, GENERATIONS } from '../rack/appliance.ts';
 import { makeKey, VirtualPi } from '../rack/virtual-pi.ts';
@@ -105,6 +108,17 @@ describe('root modes', { timeout: 60 * 60_000 }, () => {
     );
   });
 
+  it('does not grow the disk of a node that runs, whatever is fetched there in its name', async () => {
+    const size = async () =>
+      (await stat(join(appliance.folder, 'exports/private/ab000012/root.ext4'))).size / 2 ** 20;
+    await set('disk', '--disk', '768M');
+    const answer = await disk.run(`exec 3<>/dev/tcp/192.168.172.17/80
+      printf 'GET /ab000012/config.txt HTTP/1.0\\r\\n\\r\\n' >&3; head -n 1 <&3`);
+    assert.match(answer, /^HTTP\/1\.1 200/);
+    await sleep(3000);
+    assert.equal(await size(), 512);
+  });
+
   it('boots again in order: private over NFS 4 and a new generation with its files, readonly over NFS 4', async () => {
     const first = await disk.run('cat /proc/cmdline');
     await set('disk', '--nfs', '4');
@@ -114,6 +128,7 @@ describe('root modes', { timeout: 60 * 60_000 }, () => {
     const generationOf = (line: string) => /nfsroot=\S*\/(web-[0-9a-f]{12}),/.exec(line)?.[1];
     assert.notEqual(generationOf(await disk.run('cat /proc/cmdline')), generationOf(first));
     assert.equal(await disk.run('cat /usr/lib/mine /root/mine; tail -n 1 /etc/profile'), 'mine\nhome\nmore');
+    assert.ok(Number(await disk.run('df --output=size --block-size=1M / | tail -n 1')) > 680, 'it has grown');
     assert.match(await mountOf(disk, '/run/netboot/private'), / nfs4 +rw,.*vers=4\.1/);
     assert.match(await mountOf(disk, '/run/netboot/lower'), / nfs4 +ro,.*vers=4\.1/);
     // Copied up from NFS 4, with owner and mode.

@@ -5,6 +5,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 /** What a node asked, as it came over the wire. */
 export interface Asked {
   readonly path: string;
+  /** That it was asked from. */
+  readonly port: number;
   readonly mac: string;
   readonly body: string;
   /** The lines of the body by their first word. */
@@ -89,7 +91,7 @@ async function readRequest(socket: Socket): Promise<Asked | undefined> {
       }),
     );
     const path = /^POST (\S+) HTTP\/1\.1\r\n/.exec(head)?.[1] ?? '';
-    return { path, mac: headers['netboot-mac'] ?? '', body, fields, headers };
+    return { path, port: socket.remotePort ?? 0, mac: headers['netboot-mac'] ?? '', body, fields, headers };
   }
   return undefined;
 }

@@ -6,7 +6,8 @@ import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { TOKEN } from './appliance.ts';
 
-const PROGRAMS = resolve(import.meta.dirname, '../../images/base/rootfs/usr/lib/netboot');
+/** What nodes have to run. */
+export const PROGRAMS = resolve(import.meta.dirname, '../../images/base/rootfs/usr/lib/netboot');
 
 /** For `describe`: the tests of the node's programs make namespaces and mounts. */
 export const NODE_TESTS = {

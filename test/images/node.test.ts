@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { execa } from 'execa';
 import { type Asked, isSigned, REPORT_KEY, type Reply, TOKEN, ToldAppliance } from './appliance.ts';
-import { NODE_TESTS, NodeNamespace, type NodeSettings } from './node-namespace.ts';
+import { NODE_TESTS, NodeNamespace, type NodeSettings, PROGRAMS } from './node-namespace.ts';
 
 const base64 = (text: string | Buffer) => Buffer.from(text).toString('base64');
 const KEY = '-----BEGIN OPENSSH PRIVATE KEY-----\nPRIVATE-HALF\n-----END OPENSSH PRIVATE KEY-----\n';
@@ -34,11 +35,12 @@ async function bootedNode(
 }
 
 /** It has a key of its own making, and nothing to report with. */
-async function assertNoIdentity(node: NodeNamespace, said: string, why: RegExp) {
-  assert.match(
-    said,
-    /^<3>this node has no identity from its appliance, and an SSH host key for this boot alone: .+$/m,
-  );
+async function assertNoIdentity(node: NodeNamespace, said: string, why: RegExp, mayStillCome = false) {
+  const until = mayStillCome ? 'for now' : 'for this boot alone';
+  const text = `^<3>this node has no identity from its appliance, and an SSH host key ${until}: .+$`;
+  assert.match(said, new RegExp(text, 'm'));
+  const nonce = await node.shell('stat -c %a:%U /run/netboot/nonce 2>&1 || true');
+  assert.match(nonce, mayStillCome ? /^600:root$/ : /No such/);
   assert.match(said, why);
   assert.match(await node.shell(`ssh-keygen -lf ${HOST_KEY}`), /root@\S+ \(ED25519\)$/);
   assert.equal(await node.shell(`stat -c %a ${HOST_KEY}`), '600');
@@ -56,6 +58,7 @@ describe('what a node has of its own', NODE_TESTS, () => {
     assert.equal(asked.path, '/v1/identity');
     assert.match(asked.body, /^serial b4c5d6e7\nsince mabc123\nnonce [0-9a-f]{32}\n$/);
     assert.equal(asked.headers.connection, 'close');
+    assert.ok(asked.port >= 600 && asked.port < 1024, `asked from ${asked.port}, as any user may`);
     assert.equal(`${await node.shell(`cat ${HOST_KEY}`)}\n`, KEY);
     assert.equal(await node.shell(`cat ${HOST_KEY}.pub`), 'ssh-ed25519 AAAAPUBLIC root@anna');
     assert.equal(await node.shell('cat /run/netboot/report-key'), `${REPORT_KEY} r1`);
@@ -122,13 +125,25 @@ describe('what a node has of its own', NODE_TESTS, () => {
     ];
     const started = performance.now();
     const { appliance, node, said } = await bootedNode(context, (_, count) => wrong[count % 3] as Reply);
-    await assertNoIdentity(node, said, /the answer was not signed by our appliance/);
+    await assertNoIdentity(node, said, /the answer was not signed by our appliance/, true);
     const seconds = (performance.now() - started) / 1000;
     assert.ok(seconds > 18 && seconds < 40, `${seconds} s`);
     assert.ok(
       appliance.asked.length > 5 && appliance.asked.length < 45,
       `${appliance.asked.length} requests`,
     );
+  });
+
+  it('is asked for from a port that is free, where that is but one', async () => {
+    const held = `use Appliance; my @held;
+      for my $port (grep { $_ != 777 } 600 .. 1023) {
+        socket my $one, 2, 1, 0 or die; bind $one, pack 'S n x12', 2, $port or die; push @held, $one;
+      }
+      srand 7;
+      for (1 .. 30) { socket my $one, 2, 1, 0 or die; print eval { Appliance::take_root_port($one); 'got' } // $@, "\\n" }`;
+    const { stdout } = await execa('unshare', ['--net', 'perl', '-w', `-I${PROGRAMS}`, '-e', held]);
+    const outcomes = new Set(stdout.split('\n').filter(Boolean));
+    assert.deepEqual([...outcomes].sort(), ['got', 'no port that only root has is free']);
   });
 
   it('is made by itself when it is refused, at once', async (context) => {
@@ -276,6 +291,50 @@ describe('files of a node', NODE_TESTS, () => {
   });
 });
 
+/** The root is the disk with the sealed root below it; here that is /srv, and what a node remembers lies beside it. */
+const DISK_OF_ITS_OWN = [
+  'mkdir -p /run/netboot/lower "$1/lib"',
+  'mount --bind "$1/lib" /var/lib',
+  'mkdir /var/lib/netboot',
+].join('\n');
+const PRIVATE = ['netboot.root=private', 'netboot.private=/exports/private/b4c5d6e7'];
+
+describe('what a node is no longer given', NODE_TESTS, () => {
+  it('goes from a disk that is full', async (context) => {
+    const prelude = [
+      DISK_OF_ITS_OWN,
+      'mount -t tmpfs -o size=16k memory /srv/memory',
+      'mkdir /srv/memory/netboot',
+      'mount --bind /srv/memory/netboot /var/lib/netboot',
+      'echo secret >/srv/memory/secret',
+      'echo /srv/memory/secret >/var/lib/netboot/placed',
+      'ln /srv/memory/secret /srv/memory/other', // so that its going makes no room
+      'dd if=/dev/zero of=/srv/memory/full bs=4k 2>/dev/null || true',
+    ].join('\n');
+    const reply = given(file('/srv/memory/new', 'new\n'));
+    const { node, said } = await bootedNode(context, () => reply, { prelude, words: PRIVATE });
+    assert.match(said, /^<3>what is put onto this disk is not recorded: .*No space left/m);
+    assert.match(await node.shell('ls /srv/memory/secret 2>&1 || true'), /No such file/);
+  });
+
+  it('is complained of where it cannot go, and asked to go at each boot', async (context) => {
+    const prelude = [
+      DISK_OF_ITS_OWN,
+      'mount -t tmpfs memory /srv/memory',
+      'echo secret >/srv/memory/secret',
+      'mount -o remount,bind,ro /srv/memory',
+      'printf "/srv/memory/secret\\n/srv/memory/never\\n" >/var/lib/netboot/placed',
+    ].join('\n');
+    const { node, said } = await bootedNode(context, () => given(), { prelude, words: PRIVATE });
+    assert.match(
+      said,
+      /^<3>\/srv\/memory\/secret of an earlier boot is still there, .*: Read-only file system$/m,
+    );
+    assert.doesNotMatch(said, /never/);
+    assert.equal(await node.shell('cat /var/lib/netboot/placed'), '/srv/memory/secret');
+  });
+});
+
 const MAKE_BLOCK = 'truncate -s 16M "$1/block.ext4"; mkfs.ext4 -q "$1/block.ext4"';
 
 describe('a block file', NODE_TESTS, () => {
@@ -310,6 +369,17 @@ describe('a block file', NODE_TESTS, () => {
     assert.match(await node.shell('mountpoint /run/netboot/private || true'), /not a mountpoint/);
   });
 
+  it('is checked before it is mounted, as after a power cut', async (context) => {
+    const dirty = 'debugfs -w -R "ssv state 0" "$1/block.ext4" 2>/dev/null'; // not unmounted in order
+    const prelude = `${MAKE_BLOCK}; ${dirty}; mkdir -p /run/netboot/private; mount --bind "$1" /run/netboot/private`;
+    const { node, said } = await bootedNode(context, () => given('block /srv/memory/containers'), {
+      prelude,
+    });
+    assert.match(said, /^<6>e2fsck: .*block\.ext4.* was not cleanly unmounted, check forced/m);
+    assert.equal(await node.shell('findmnt -nro FSTYPE /srv/memory/containers'), 'ext4');
+    await node.shell('umount /srv/memory/containers');
+  });
+
   it('that is not there is said, and nothing else goes without', async (context) => {
     const prelude = 'mkdir -p /run/netboot/private; echo nothing >/run/netboot/private/block.ext4';
     const { node, said } = await bootedNode(
@@ -317,7 +387,10 @@ describe('a block file', NODE_TESTS, () => {
       () => given('block /srv/memory/containers', file('/srv/memory/x')),
       { prelude },
     );
-    assert.match(said, /^<3>no file system at \/srv\/memory\/containers: mount .* failed$/m);
+    assert.match(
+      said,
+      /^<3>no file system at \/srv\/memory\/containers: it is damaged; .*: e2fsck -f \/exports\/private\/b4c5d6e7\/block\.ext4$/m,
+    );
     assert.equal(await node.shell('cat /srv/memory/x'), 'of the node');
   });
 });

@@ -137,6 +137,27 @@ test('a disk whose growing was cut short is taken back', async () => {
   assert.equal(read(`${folder}/root.ext4`, 'kept'), 'mine\n');
 });
 
+test('a disk whose growing was cut short while it was written to is mended', async () => {
+  const disk = `${folder}/root.ext4`;
+  await prepare([root(256)]);
+  write(disk, 'kept', 'mine\n');
+  sh('debugfs', '-w', '-R', 'set_bg 1 block_bitmap 1', disk);
+  assert.throws(() => sh('e2fsck', '-f', '-p', disk), 'no boot would mend it');
+  renameSync(disk, `${exportsFolder}/private/.netboot/${SERIAL}.root.ext4.growing`);
+  assert.deepEqual(await prepare([root(256)]), {});
+  assert.ok(isSound(disk));
+  assert.equal(read(disk, 'kept'), 'mine\n');
+  assert.deepEqual(readdirSync(`${exportsFolder}/private/.netboot`), [`${SERIAL}.json`]);
+});
+
+test('a reset takes away whatever has the name of a disk that is no more', async () => {
+  await prepare([root(64), block(64)]);
+  unlinkSync(`${folder}/block.ext4`);
+  mkdirSync(`${folder}/block.ext4/full`, { recursive: true });
+  assert.deepEqual(await prepare([root(64)], { epoch: 1 }), {});
+  assert.deepEqual(readdirSync(folder), ['root.ext4']);
+});
+
 test('killed at any moment, nothing is taken for a disk that is none', async () => {
   const script = fileURLToPath(new URL('prepare-area.ts', import.meta.url));
   const disk = `${folder}/root.ext4`;
@@ -205,7 +226,10 @@ for (const { name, put } of HOSTILE) {
     assert.match(problem ?? '', /is no disk: the node has put something else there/);
     assert.equal(readFileSync(`${top}/ours`, 'utf8'), 'ours\n');
     assert.ok(!existsSync(`${top}/nothing`));
-    if (name === 'a folder') return;
+    if (name === 'a folder') {
+      mkdirSync(`${disk}/more/and/more`, { recursive: true });
+      symlinkSync(`${top}`, `${disk}/more/out`);
+    }
     assert.deepEqual(await prepare([root(64)], { epoch: 1 }), {});
     assert.ok(isSound(disk));
     assert.equal(readFileSync(`${top}/ours`, 'utf8'), 'ours\n');

@@ -92,6 +92,25 @@ test('a token is of no use from another address, for another node, or with anoth
   assert.equal((await own.redeem(token)).status, 200, 'and then its own');
 });
 
+test('a user of a node who is not root gets nothing, whatever he reads there', async () => {
+  await using world = await World.make();
+  const token = world.token(SERIAL, HOME);
+  const thief = world.client(SERIAL, HOME);
+  for (const port of [1024, 50_321]) {
+    const answer = await thief.redeem(token, NONCE, thief.connect(port));
+    assert.equal(answer.status, 403, `${port}`);
+    assert.match(
+      answer.body,
+      /by a program that is not root; .*its image is of an older netboot: build it anew/,
+    );
+    assert.ok(!answer.mac);
+  }
+  assert.equal(world.server.counters().refused, 2);
+  assert.equal(world.server.counters().identities, 0);
+  assert.match(world.troubles()[0] ?? '', /by a program that is not root; .* \(from 127\.0\.0\.21\)$/);
+  assert.ok(await world.booted(SERIAL, HOME), 'the token is not spent by that');
+});
+
 test('a kernel that another DHCP server gave another address than its firmware is still its node, by its MAC', async () => {
   await using world = await World.make();
   const { fleet } = world;

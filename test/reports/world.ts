@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes, randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -193,13 +193,28 @@ export class Client {
     this.serial = serial;
   }
 
-  connect(): net.Socket {
+  /** @param localPort any, unless given. */
+  connect(localPort = 0): net.Socket {
     const options = { host: LOOPBACK, port: this.port, localAddress: this.address, allowHalfOpen: true };
-    return net.connect(options).on('error', () => {});
+    return net.connect({ ...options, localPort }).on('error', () => {});
+  }
+
+  /** From a port that only root has, and that is free. */
+  async connectAsRoot(): Promise<net.Socket> {
+    for (let tries = 0; tries < 50; tries++) {
+      const socket = this.connect(randomInt(600, 1024));
+      const isOpen = await new Promise((resolve) => {
+        socket.once('connect', () => resolve(true)).once('close', () => resolve(false));
+      });
+      if (isOpen) return socket;
+    }
+    throw new Error('no port below 1024 is free');
   }
 
   /** Sends these bytes and reads until the other side ends. */
-  async raw(request: string, socket = this.connect()): Promise<Answered> {
+  async raw(request: string, given?: net.Socket): Promise<Answered> {
+    const isForRoot = request.startsWith('POST /v1/identity ');
+    const socket = given ?? (isForRoot ? await this.connectAsRoot() : this.connect());
     this.recorded = request;
     socket.write(request);
     let text = '';
@@ -227,10 +242,14 @@ export class Client {
     ].join('\r\n');
   }
 
-  async redeem(token: string, nonce = randomBytes(16).toString('hex')): Promise<Answered> {
+  async redeem(
+    token: string,
+    nonce = randomBytes(16).toString('hex'),
+    socket?: net.Socket,
+  ): Promise<Answered> {
     const since = token.split('.')[0];
     const body = `serial ${this.serial}\nsince ${since}\nnonce ${nonce}\n`;
-    const answer = await this.raw(this.request('/v1/identity', body, token));
+    const answer = await this.raw(this.request('/v1/identity', body, token), socket);
     if (answer.status === 200) {
       this.key = /^report-key (\w{64})$/m.exec(answer.body)?.[1] ?? '';
       this.run = /^run (\S+)$/m.exec(answer.body)?.[1] ?? '';

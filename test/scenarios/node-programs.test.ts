@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -20,11 +21,14 @@ describe('a node that is booted, and its appliance', { timeout: 120_000 }, () =>
   let generation: string;
 
   const netboot = (...args: string[]) => appliance.netboot(...args);
-  /** What the firmware fetches for the kernel; that it does begins a boot. */
-  const commandLine = (of: Host) =>
-    of
-      .run('curl', '--silent', '--fail', `tftp://192.168.172.17/${SERIAL}/cmdline.txt`)
-      .then((line) => `${line}\n`);
+  const fetched = (of: Host, name: string) =>
+    of.run('curl', '--silent', '--fail', `tftp://192.168.172.17/${SERIAL}/${name}`);
+  /** What the firmware fetches for the kernel, and it; that it does begins a boot. */
+  const commandLine = async (of: Host) => {
+    const line = await fetched(of, 'cmdline.txt');
+    await fetched(of, 'kernel8.img');
+    return `${line}\n`;
+  };
   const boot = async () => {
     const node = await NodeNamespace.make({
       commandLine: await commandLine(host),
@@ -128,6 +132,57 @@ describe('a node that is booted, and its appliance', { timeout: 120_000 }, () =>
       program.kill('SIGKILL');
       await node.remove();
     }
+  });
+
+  it('gets its identity when the appliance is back, though its boot went on without', async () => {
+    await sleep(5_500);
+    const line = await commandLine(host);
+    await appliance.stop('SIGKILL');
+    const node = await NodeNamespace.make({
+      commandLine: line,
+      network: host.namespace,
+      prelude: RUNNING,
+    });
+    const { stderr } = await node.run('node.pl');
+    assert.match(stderr, /has no identity from its appliance, and an SSH host key for now: /);
+    const meantime = await node.shell(`ssh-keygen -yf ${HOST_KEY} | cut -d' ' -f1,2`);
+    let said = '';
+    const program = node.start('report.pl', (text) => {
+      said += text;
+    });
+    try {
+      await sleep(3_000);
+      await appliance.start();
+      await eventually(30_000, async () => assert.match(said, /this node has its identity/));
+      await stateIs('up');
+      const key = await node.shell(`ssh-keygen -yf ${HOST_KEY} | cut -d' ' -f1,2`);
+      assert.notEqual(key, meantime);
+      assert.ok((await netboot('known-hosts')).includes(key));
+      assert.equal(await node.shell('cat /srv/memory/secret'), 'SECRET-OF-ANNA');
+      assert.match(await node.shell('cat /run/told'), /^--no-block try-restart ssh\.service$/m);
+      assert.match(await node.shell('ls /run/netboot'), /^hosts\nreport-key\nresolv\.conf\nssh$/);
+    } finally {
+      program.kill('SIGKILL');
+      await node.remove();
+    }
+  });
+
+  it('gives nothing to a user of the node who is not root', async () => {
+    await sleep(5_500);
+    const token = /netboot\.token=(\S+)/.exec(await commandLine(host))?.[1] ?? '';
+    const body = `serial ${SERIAL}\nsince ${token.split('.')[0]}\nnonce ${'0'.repeat(32)}\n`;
+    const mac = createHmac('sha256', token).update(`/v1/identity\n${body}`).digest('hex');
+    const ask = [
+      '--data-binary',
+      body,
+      '--header',
+      `Netboot-Mac: ${mac}`,
+      'http://192.168.172.17:8064/v1/identity',
+    ];
+    const told = await host.run('setpriv', '--reuid', 'nobody', '--clear-groups', 'curl', '--silent', ...ask);
+    assert.match(told, /by a program that is not root/);
+    const asRoot = await host.run('curl', '--silent', '--local-port', '600-1023', ...ask);
+    assert.match(asRoot, /^report-key /, 'the same request, of root');
   });
 
   it('left no key in what was logged', async () => {

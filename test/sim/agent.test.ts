@@ -7,6 +7,7 @@ import { afterEach, test } from 'node:test';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import { parseSerial } from '../../src/net/serial.ts';
 import { type AgentCondition, type AgentEvent, runAgent } from '../../src/sim/agent.ts';
+import { call } from '../../src/sim/agent-call.ts';
 import { readAgentWords } from '../../src/sim/agent-cmdline.ts';
 import { failureOf, parseFailureRule } from '../../src/sim/agent-failure.ts';
 
@@ -21,6 +22,7 @@ interface Said {
   readonly lines: Record<string, string>;
   readonly isProven: boolean;
   readonly from: string;
+  readonly port: number;
 }
 
 interface Reply {
@@ -57,7 +59,13 @@ async function appliance(reply: (said: Said, nth: number) => Reply) {
     assert.ok(body.endsWith('\n'));
     assert.equal(request.headers.connection, 'close');
     const isProven = told === mac(key, `${path}\n${body}`);
-    said.push({ path, lines, isProven, from: request.socket.remoteAddress ?? '' });
+    said.push({
+      path,
+      lines,
+      isProven,
+      from: request.socket.remoteAddress ?? '',
+      port: request.socket.remotePort ?? 0,
+    });
     const {
       status = 200,
       body: out = 'run r1\n',
@@ -97,6 +105,16 @@ function agent(port: number, condition: () => AgentCondition = () => ({ state: '
   return { ended, events, cut, isolated };
 }
 
+test('three hundred that ask as root from one address at once do not want for ports', async () => {
+  const { said, port } = await appliance(() => ({ body: IDENTITY }));
+  const from = { server: '127.0.0.1' as Ipv4, port, localAddress: '127.0.0.8' as Ipv4 };
+  const answers = await Promise.all(
+    Array.from({ length: 300 }, () => call(from, '/v1/identity', ['serial x'], TOKEN, { asRoot: true })),
+  );
+  assert.deepEqual(new Set(answers.map(({ kind }) => kind)), new Set(['ok']));
+  assert.ok(said.every((each) => each.port < 1024));
+});
+
 test('it proves who it is, starts, reports, and reboots when told', async () => {
   const states: AgentCondition[] = [{ state: 'starting' }, { state: 'running', target: 'web.target' }];
   const { said, port } = await appliance(({ path, lines }) => {
@@ -107,6 +125,11 @@ test('it proves who it is, starts, reports, and reboots when told', async () => 
   const { ended, events } = agent(port, () => states[Math.min(Math.floor(asked++ / 2), 1)] as AgentCondition);
   assert.equal(await ended, 'reboot');
   assert.ok(said.every(({ isProven, from }) => isProven && from === '127.0.0.9'));
+  assert.deepEqual(
+    said.map((each) => each.port < 1024),
+    [true, false, false, false],
+    'its identity goes to root alone',
+  );
   assert.deepEqual(
     said.map(({ path, lines }) => [path, lines.seq, lines.state, lines.wait, lines.target, lines.done]),
     [

@@ -11,6 +11,7 @@ const SHARED = [
   'etc/systemd/system/netboot-report.service',
   'etc/systemd/system/reboot.target.d/netboot.conf',
   'usr/lib/netboot/Appliance.pm',
+  'usr/lib/netboot/Identity.pm',
   'usr/lib/netboot/Place.pm',
   'usr/lib/netboot/Sha256.pm',
   'usr/lib/netboot/node.pl',

@@ -8,10 +8,15 @@ use Sha256;
 # In memory; what is secret in it only root can read.
 our $RUN = '/run/netboot';
 our $REPORT_KEY = "$RUN/report-key";
+# What the identity is asked for with, again and again, as an answer can get lost, and until which uptime. It is there for as long
+# as the identity may still come; who has it and the token is given the same once more.
+our $NONCE = "$RUN/nonce";
 
 my $MOST_ANSWER_BYTES = 5 * 2**20;
-# Linux, on ARM and on x86. The Socket module would take as long to load as all of this.
-my ($AF_INET, $SOCK_STREAM) = (2, 1);
+# Linux, on ARM and on x86. The Socket module would take as long to load as all of this, and Errno, too.
+my ($AF_INET, $SOCK_STREAM, $EADDRINUSE) = (2, 1, 98);
+# Ports that only root may ask from: as NFS clients, above those that most services listen at.
+my ($FIRST_ROOT_PORT, $LAST_ROOT_PORT) = (600, 1023);
 
 umask 077;
 
@@ -38,13 +43,14 @@ sub node {
 }
 
 # One signed request and its answer: (status, body). `seconds` is how long all of it may take. Dies with the reason, and of an
-# answer that was made by anybody else, or to another request, or was cut short.
+# answer that was made by anybody else, or to another request, or was cut short. The identity is asked for as root: the token
+# that it is signed with every user can read.
 sub exchange {
   my ($node, $path, $key, $body, $seconds) = @_;
   my $mac = hmac($key, "$path\n$body");
   my $request = join "\r\n", "POST $path HTTP/1.1", "Host: $node->{server}:$node->{port}", 'Connection: close',
     'Content-Type: text/plain; charset=utf-8', 'Content-Length: ' . length $body, "Netboot-Mac: $mac", '', $body;
-  my ($head, $text) = (split(/\r\n\r\n/, converse($node, $request, $seconds), 2), '', '');
+  my ($head, $text) = (split(/\r\n\r\n/, converse($node, $request, $seconds, $path eq '/v1/identity'), 2), '', '');
   my ($status) = $head =~ m{^HTTP/1\.\d (\d{3})} or die "no answer\n";
   # A refusal may come from one who cannot know our key; it is a line for the journal.
   return ($status, $text =~ s/[^ -~].*//sr) if $status == 403;
@@ -55,7 +61,7 @@ sub exchange {
 }
 
 sub converse {
-  my ($node, $request, $seconds) = @_;
+  my ($node, $request, $seconds, $as_root) = @_;
   local $SIG{PIPE} = 'IGNORE';
   local $SIG{ALRM} = sub { die "no answer in time\n" };
   my $answer = '';
@@ -63,6 +69,7 @@ sub converse {
   my $done = eval {
     my $address = pack 'S n C4 x8', $AF_INET, $node->{port}, split /\./, $node->{server};
     socket my $connection, $AF_INET, $SOCK_STREAM, 0 or die "socket: $!\n";
+    take_root_port($connection) if $as_root;
     connect $connection, $address or die "$!\n";
     syswrite($connection, $request) == length $request or die "$!\n";
     read $connection, $answer, $MOST_ANSWER_BYTES;
@@ -72,6 +79,17 @@ sub converse {
   die $why if $why;
   die "connection lost\n" unless $done;
   return $answer;
+}
+
+# Most are free; which are not, nobody knows better than the kernel.
+sub take_root_port {
+  my ($connection) = @_;
+  for (1 .. 100) {
+    my $port = $FIRST_ROOT_PORT + int rand($LAST_ROOT_PORT - $FIRST_ROOT_PORT + 1);
+    return if bind $connection, pack 'S n x12', $AF_INET, $port;
+    die "port $port: $!\n" if $! != $EADDRINUSE;
+  }
+  die "no port that only root has is free\n";
 }
 
 # HMAC-SHA256 (RFC 2104), in hex. Our keys are no longer than a block.

@@ -15,7 +15,7 @@ my @layers;
 sub files {
   my ($root, @files) = @_;
   eval { withdraw(map { $_->{path} } @files) } if $root eq 'private';
-  Appliance::complain("what earlier boots put onto this disk may still be there: $@" =~ s/\n//r) if $@;
+  Appliance::complain("what is put onto this disk is not recorded: $@" =~ s/\n//r) if $@;
   # New names first, the shortest folder first: a layer over a folder would hide what was mounted below it.
   my $rank = sub { (-e $_[0]{path} ? 1e6 : 0) + length folder_of($_[0]{path}) };
   for my $file (sort { $rank->($a) <=> $rank->($b) } @files) {
@@ -83,17 +83,24 @@ sub layer {
 sub seal { mount('-o', 'remount,bind,ro', $_) for splice @layers }
 
 # A disk of the node's own keeps what earlier boots put there. What the node is no longer given goes, and a file of
-# the image comes back: at each boot, as the next generation may have another.
+# the image comes back: at each boot, as the next generation may have another. To go is first: a full disk takes no record.
 sub withdraw {
   my %given = map { $_ => 1 } @_;
   my @stale = grep { !$given{$_} } split /\n/, Appliance::contents($PLACED);
-  my @ours = grep { -l "$SEALED_ROOT$_" || -e _ } @stale;
+  my @left = grep { lstat and !unlink and complain_of($_) } @stale;
+  my %is_left = map { $_ => 1 } @left;
+  my @ours = grep { !$is_left{$_} && (-l "$SEALED_ROOT$_" || -e _) } @stale;
   if (%given || @stale) {
     folder(folder_of($PLACED));
-    Appliance::write_file($PLACED, 0600, join '', map { "$_\n" } sort keys %given, @ours);
+    Appliance::write_file($PLACED, 0600, join '', map { "$_\n" } sort keys %given, @left, @ours);
   }
-  unlink @stale;
   system 'cp', '--archive', "$SEALED_ROOT$_", $_ for @ours;
+}
+
+sub complain_of {
+  my ($path) = @_;
+  Appliance::complain("$path of an earlier boot is still there, and ought not to be: $!");
+  return 1;
 }
 
 sub is_sealed {

@@ -1,5 +1,5 @@
 # Tells the appliance once a minute how this node is, and waits at it for orders: one exchange is both. It starts two small
-# programs for it.
+# programs for it. Where the boot found no appliance, it asks for the node's identity first.
 use strict;
 use Appliance;
 
@@ -8,6 +8,7 @@ my ($MINUTE, $EARLY, $STARTING, $REBOOT) = (60, 10, 3, 90);
 my $MOST_UNITS = 50;
 
 my %node = Appliance::node();
+become_known() if -e $Appliance::NONCE;
 my ($key, $run) = split ' ', Appliance::contents($Appliance::REPORT_KEY);
 # How many reports this run of the appliance has got. When we do not know, it tells.
 my $count = 0;
@@ -23,6 +24,26 @@ $SIG{TERM} = 'IGNORE';
 # The network is there to the end: the root hangs on it. Somebody may have stopped this service alone, too.
 eval { report('stopping', 0, 5) } if state() eq 'stopping';
 
+# The boot went on without an identity, which may still come. It ends here when it never will: there is nothing to report with.
+sub become_known {
+  require Identity;
+  my $delay = 1;
+  until (eval { Identity::redeem(\%node) }) {
+    if (!-e $Appliance::NONCE) {
+      Appliance::complain('this node gets no identity in this boot: ' . $@ =~ s/\n//r);
+      exit 0;
+    }
+    # Never all nodes of a rack together.
+    pause($delay * (0.5 + rand 0.5));
+    $delay = longer($delay);
+  }
+  Appliance::say('this node has its identity; what read its files before that has to be started again');
+  # The host key that it began with was for the meantime.
+  system 'systemctl', '--no-block', 'try-restart', 'ssh.service';
+}
+
+sub longer { return 2 * $_[0] > $MINUTE ? $MINUTE : 2 * $_[0] }
+
 sub keep_reporting {
   my $delay = 0;
   while (1) {
@@ -34,8 +55,7 @@ sub keep_reporting {
       die $why if $why eq "stopping\n";
       Appliance::complain('the appliance does not take reports: ' . $why =~ s/\n//r) if $delay == 0;
       # Longer each time, and never all nodes of a rack together.
-      $delay = $delay ? 2 * $delay : 1;
-      $delay = $MINUTE if $delay > $MINUTE;
+      $delay = $delay ? longer($delay) : 1;
       pause($delay * (0.5 + rand 0.5));
       next;
     }

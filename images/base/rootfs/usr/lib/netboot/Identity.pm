@@ -1,0 +1,94 @@
+# All that makes this node this node, from its appliance: asked for while it boots (node.pl), and, when nobody answered then,
+# for as long as its token holds (report.pl).
+package Identity;
+use strict;
+use Appliance;
+use Place;
+
+our $HOST_KEY = "$Appliance::RUN/ssh/ssh_host_ed25519_key";
+
+# The appliance takes no token that is older. Of uptime, as nobody sets that.
+my $TOKEN_SECONDS = 30 * 60;
+
+# Dies when this node is to have no identity.
+sub begin {
+  my ($node) = @_;
+  since($node);
+  open my $random, '<:raw', '/dev/urandom' or die "/dev/urandom: $!\n";
+  read $random, my $nonce, 16;
+  Appliance::write_file($Appliance::NONCE, 0600, unpack('H*', $nonce) . ' ' . (Appliance::uptime() + $TOKEN_SECONDS) . "\n");
+}
+
+# Asks once, and takes what is given. Dies with the reason; when the nonce is gone with that, it is for good.
+sub redeem {
+  my ($node) = @_;
+  my ($nonce, $until) = split ' ', Appliance::contents($Appliance::NONCE);
+  my $request = "serial $node->{serial}\nsince " . since($node) . "\nnonce $nonce\n";
+  my ($status, $text) = eval { Appliance::exchange($node, '/v1/identity', $node->{token}, $request, 10) };
+  if (($status // 0) == 200) {
+    take($node, $text);
+    unlink $Appliance::NONCE;
+    return 1;
+  }
+  my $why = defined $status ? "it was refused: $text\n" : $@;
+  unlink $Appliance::NONCE if defined $status || Appliance::uptime() >= $until;
+  die $why;
+}
+
+# When its boot began by the appliance's clock.
+sub since {
+  my ($node) = @_;
+  my $token = $node->{token} // die "its command line has no token\n";
+  my ($since) = $token =~ /^([0-9a-z]+)\./ or die "the token on its command line is none\n";
+  return $since;
+}
+
+sub take {
+  my ($node, $text) = @_;
+  my %given = Appliance::fields($text);
+  Appliance::write_file($HOST_KEY, 0600, Appliance::decode_base64($given{'host-key'}));
+  Appliance::write_file("$HOST_KEY.pub", 0644, "$given{'host-key-public'}\n");
+  Appliance::write_file($Appliance::REPORT_KEY, 0600, "$given{'report-key'} $given{run}\n");
+  Place::files($node->{root}, map { file($_) } $text =~ /^file (.*)$/mg);
+  if (defined $given{block}) {
+    eval { mount_block($node, $given{block}); 1 } or Appliance::complain("no file system at $given{block}: $@" =~ s/\n//r);
+  }
+  Place::seal();
+}
+
+sub file {
+  my ($mode, $owner, $group, $path, $base64) = split ' ', $_[0];
+  my $content = $base64 eq '-' ? '' : Appliance::decode_base64($base64);
+  return { mode => $mode, owner => $owner, group => $group, path => $path, content => $content };
+}
+
+# A file system of this node's own in a file on the appliance: overlayfs, which containers need, cannot write to NFS.
+sub mount_block {
+  my ($node, $path) = @_;
+  my $private = "$Appliance::RUN/private";
+  my $disk = "$private/block.ext4";
+  my $is_ours = !-e $disk;
+  my $folder = "$node->{exports}/private/$node->{serial}";
+  Place::folder($path) unless -d $path;
+  if ($is_ours) {
+    Place::folder($private);
+    Place::mount('-t', 'nfs', '-o', "$node->{nfs},proto=tcp,nolock,noatime,retry=0", "$node->{server}:$folder", $private);
+  }
+  my $mounted = eval { check($disk, "$folder/block.ext4"); Place::mount('-o', 'loop,noatime', $disk, $path); 1 };
+  my $why = $@;
+  # The loop device keeps what it needs of it, and at shutdown there is no order of two to be known.
+  system 'umount', '--lazy', $private if $is_ours;
+  die $why unless $mounted;
+}
+
+# By the image's e2fsck, where it has one. What that cannot mend by itself (e2fsck(8): 4, 8) waits for somebody.
+sub check {
+  my ($disk, $from) = @_;
+  die "it is not there; the appliance makes it where its own disk has room for it\n" unless -s $disk;
+  my $program = '/usr/sbin/e2fsck';
+  return unless -x $program;
+  Appliance::say("e2fsck: $_") for map { s/\n//r } grep { !/: clean, / } Appliance::output($program, '-p', $disk);
+  die "it is damaged; see to it on the appliance: e2fsck -f $from\n" if $? & (12 << 8);
+}
+
+1;
