@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';
 import { estimateEnd } from '../fleet/rollout/estimate.ts';
+import { canBeTold } from '../fleet/rollout/plan.ts';
 import { isActive, type Rollout, type Step } from '../fleet/rollout/rollout.ts';
 import type { Rollouts } from '../fleet/rollout/rollouts.ts';
 import { Refusal } from '../model/command.ts';
@@ -82,13 +83,18 @@ function describeRollout(fleet: Fleet, rollouts: Rollouts, rollout: Rollout, now
     return { serial, name, state: node?.state, ...describeStep(steps.get(serial), node?.check?.text) };
   });
   const count = (step: RolloutNodeStatus['step']) => nodes.filter((node) => node.step === step).length;
-  const end = estimateEnd(rollout, steps.values(), waiting.length, now);
+  const able = waiting.filter((serial) => {
+    const node = facts.get(serial);
+    return node !== undefined && canBeTold(node);
+  });
+  const end = estimateEnd(rollout, steps.values(), able.length, now);
   const { startedAt, endedAt, ...settings } = rollout;
   return {
     ...settings,
     startedAt: iso(startedAt),
     endedAt: endedAt === undefined ? undefined : iso(endedAt),
     estimatedEnd: end === undefined ? undefined : iso(end),
+    heldUp: rollouts.heldUp(rollout.id),
     counts: {
       waiting: waiting.length,
       told: count('told'),

@@ -272,6 +272,8 @@ export interface RolloutStatus extends Omit<Rollout, 'startedAt' | 'endedAt'> {
   readonly endedAt?: string | undefined;
   /** As the nodes tell that are done; absent before the first, and while it does not go on by itself. */
   readonly estimatedEnd?: string | undefined;
+  /** Why it cannot go on for now: it goes on by itself once that is mended. */
+  readonly heldUp?: string | undefined;
   readonly counts: Readonly<Record<Step['state'] | 'waiting', number>>;
   readonly nodes: readonly RolloutNodeStatus[];
 }

@@ -23,7 +23,11 @@ const LOOK_MS = 1000;
 export function addRolloutCommands(program: Command): void {
   const rollout = program
     .command('rollout')
-    .description('move the nodes of an image to another generation, some at a time, and back when it is bad');
+    .description('move the nodes of an image to another generation, some at a time, and back when it is bad')
+    .addHelpText(
+      'after',
+      '\n"netboot rollout IMAGE …" is "netboot rollout start IMAGE …": see netboot rollout start --help.',
+    );
 
   rollout
     .command('start <image>', { isDefault: true })
@@ -59,9 +63,10 @@ export function addRolloutCommands(program: Command): void {
       if (!watch) return showStatus(await read(program, image), json);
       for (let last = ''; ; await sleep(LOOK_MS)) {
         const found = await patiently(() => read(program, image));
+        const change = JSON.stringify(found.map((status) => ({ ...status, estimatedEnd: undefined })));
         const text = json ? JSON.stringify(found) : found.map(formatStatus).join('\n\n');
-        if (text !== last) console.log(last === '' || json ? text : `\n${text}`);
-        last = text;
+        if (change !== last) console.log(last === '' || json ? text : `\n${text}`);
+        last = change;
         if (found.every(({ state }) => !isUnderWay(state))) return;
       }
     });
@@ -98,7 +103,8 @@ export function addRolloutCommands(program: Command): void {
 
 const pathOf = (image: string): string => `/v1/rollouts/${encodeURIComponent(image)}`;
 
-const isUnderWay = (state: RolloutStatus['state']): boolean => state === 'running';
+const isUnderWay = (state: RolloutStatus['state'] | undefined): boolean =>
+  state === 'running' || state === 'paused';
 
 async function read(program: Command, image: string | undefined): Promise<RolloutStatus[]> {
   if (image === undefined) return callApi<RolloutStatus[]>(program, 'GET', '/v1/rollouts');
@@ -123,7 +129,7 @@ async function waitForEnd(program: Command, { id, image }: RolloutStatus, json?:
   for (;;) {
     await sleep(LOOK_MS);
     const [status] = await patiently(() => read(program, image));
-    if (!status || status.state === 'running' || status.state === 'paused') continue;
+    if (!status || isUnderWay(status.state)) continue;
     if (status.id !== id)
       throw new Refusal(`Rollout ${id} is over, and ${status.id} is under way`, 'See "netboot events".');
     show(status, json, formatStatus);
@@ -161,12 +167,13 @@ function formatStart({ id, image, target, base, counts, canary, batch, atNextBoo
 }
 
 export function formatStatus(status: RolloutStatus): string {
-  const { id, target, base, state, reason, counts, estimatedEnd, endedAt } = status;
+  const { id, target, base, state, reason, heldUp, counts, estimatedEnd, endedAt } = status;
   const shown = Object.entries(counts).filter(([, count]) => count > 0);
   const end = endedAt ? `, over since ${endedAt}` : estimatedEnd ? `, over at about ${estimatedEnd}` : '';
   return [
     `rollout ${id}: ${state}${end}`,
     ...(reason === undefined ? [] : [`  because ${printable(reason)}`]),
+    ...(heldUp === undefined ? [] : [`  held up: ${printable(heldUp)}`]),
     `  from ${base ?? 'nothing'} to ${target}: ${shown.map(([name, count]) => `${count} ${name}`).join(', ') || 'no nodes'}`,
     ...(status.nodes.length === 0 ? [] : [formatNodes(status.nodes)]),
   ].join('\n');

@@ -10,7 +10,6 @@ const assignmentSchema = z.object({
   generation: z.string(),
   /** Who moved the pointer: the rollout's id. */
   by: z.string(),
-  reason: z.string(),
 });
 
 /** A pointer of one node, over its image's channel. */

@@ -190,25 +190,29 @@ export class Boots {
     this.#change({ ...rest, ...(failed ? kept : {}), good: generation, ...(isThis ? { isUp: true } : {}) });
   }
 
-  /** It gets what it is to boot again, however often it failed with that. @returns whether it had failed. */
-  retry(serial: Serial): boolean {
+  /** It gets what it is to boot again, however often it failed with that. */
+  retry(serial: Serial): void {
     const last = this.#records.get(serial);
-    if (!last) return false;
+    if (!last) return;
     const { failed, ...rest } = last;
-    if (!failed && last.isUp) return false;
-    this.#change({ ...rest, isForgiven: true });
-    return failed !== undefined;
+    if (failed || !last.isUp) this.#change({ ...rest, isForgiven: true });
+  }
+
+  /**
+   * The node is removed: who is added in its place has come up with nothing, and failed with nothing. Known at once, so that
+   * what its boot still asks for does not bring it back. @returns for a transaction.
+   */
+  removal(serial: Serial): Write[] {
+    const last = this.#records.get(serial);
+    if (!last) return [];
+    const { failed: _, good: __, ...rest } = last;
+    return [this.#take({ ...rest, isForgiven: true })];
   }
 
   /** What the node would get instead of what it is to boot. */
   fallBack(node: Node): FallBack | undefined {
     const intended = this.#ports.intended(node);
     return intended && this.#fallBackFrom(node, intended, this.#failures(node.serial, intended.id));
-  }
-
-  /** The generation that the node came up with last. */
-  lastGood(serial: Serial): string | undefined {
-    return this.#records.get(serial)?.good;
   }
 
   #restore(record: BootRecord): void {
@@ -287,11 +291,17 @@ export class Boots {
     return { from: intended.id, to, attempts: failures };
   }
 
-  /** The record of a boot that is known already. */
   #change(record: BootRecord): void {
+    void this.#keep(record);
+  }
+
+  /** Known from now on, also of a boot that is under way. @returns for a transaction. */
+  #take(record: BootRecord): Write {
     const session = this.#sessions.get(record.serial);
     if (session) session.record = record;
-    void this.#keep(record);
+    this.#records.delete(record.serial); // to the end of the order
+    this.#records.set(record.serial, record);
+    return { kind: 'put', key: `${PREFIX}${record.serial}`, value: record };
   }
 
   #gotKernel(session: Session): void {
@@ -301,11 +311,8 @@ export class Boots {
 
   /** Resolves when it is durable, and also when that fails or takes too long. */
   async #keep(record: BootRecord, alongside: readonly Write[] = []): Promise<void> {
-    this.#records.delete(record.serial); // to the end of the order
-    this.#records.set(record.serial, record);
-    const put: Write = { kind: 'put', key: `${PREFIX}${record.serial}`, value: record };
     const written = this.#ports.store
-      .transact({ writes: [put, ...alongside] })
+      .transact({ writes: [this.#take(record), ...alongside] })
       .catch((error: unknown) =>
         this.#unstored((left) =>
           this.#ports.log.error(

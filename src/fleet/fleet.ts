@@ -93,7 +93,7 @@ export class Fleet {
     this.leases = new LeaseTable(ports.store);
     this.channels = channels;
     this.assignments = new Assignments(ports.store);
-    this.rollouts = new RolloutBook(ports.store);
+    this.rollouts = new RolloutBook(ports.store, (serial) => this.#view.nodes.has(serial));
     this.files = new NodeFiles(ports.store);
     this.#roster = new Roster({
       ...ports,
@@ -124,6 +124,9 @@ export class Fleet {
       files: this.files,
       choices: () => this.#choices(),
       inTurn: this.#inTurn,
+      onMended: (serials: readonly Serial[]) => {
+        for (const serial of serials) this.boots.retry(serial);
+      },
     };
     this.profiles = new Profiles(members);
     this.nodes = new Nodes({
@@ -145,7 +148,10 @@ export class Fleet {
         if (state === 'up' && report) this.boots.cameUp(serial, report.generation);
       },
     });
-    this.nodes.takeAlong((serial) => [{ kind: 'delete', key: stateKey(serial) }]);
+    this.nodes.takeAlong((serial) => [
+      { kind: 'delete', key: stateKey(serial) },
+      ...this.boots.removal(serial),
+    ]);
     this.reporting = new Reporting({
       ...ports,
       tokens,
@@ -229,11 +235,8 @@ export class Fleet {
     return this.nodes.add(request);
   }
 
-  /** Who changes a node may have mended it: it gets what it fell back from again. */
-  async setNode(reference: string, change: NodeChange): Promise<ChangedNode> {
-    const changed = await this.nodes.set(reference, change);
-    this.boots.retry(changed.node.serial);
-    return changed;
+  setNode(reference: string, change: NodeChange): Promise<ChangedNode> {
+    return this.nodes.set(reference, change);
   }
 
   removeNode(reference: string): Promise<ChangedNode> {
@@ -271,10 +274,14 @@ export class Fleet {
     if (this.boots.announce(stage)) this.conditions.asked(stage.serial);
   }
 
-  /** The generation that the node is to boot: its own assignment, as long as that is there, else what its image stands for. */
+  /**
+   * The generation that the node is to boot: its own assignment, as long as that and the rollout are there, else what its
+   * image stands for.
+   */
   intended(node: Node): StoredGeneration | undefined {
-    const assigned = this.assignments.of(node)?.generation ?? this.rollouts.offers(node)?.target;
-    return this.channels.usable(assigned) ?? this.#view.published.get(node.image);
+    const { by = '', generation } = this.assignments.of(node) ?? {};
+    const id = this.rollouts.isActive(by) ? generation : this.rollouts.offers(node)?.target;
+    return this.channels.usable(id) ?? this.#view.published.get(node.image);
   }
 
   /** What the node runs, as far as the wire tells: what it was given, once it has its kernel. */
@@ -322,8 +329,8 @@ export class Fleet {
     return this.#releases.whole(image, id);
   }
 
-  lend(...asked: Parameters<Releases['lend']>): Promise<void> {
-    return this.#releases.lend(...asked);
+  lend<T>(generation: StoredGeneration, change: (move: Publishing['move']) => Promise<T>): Promise<T> {
+    return this.#releases.lend(generation, change);
   }
 
   retention(): Promise<Verdict[]> {

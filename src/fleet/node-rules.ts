@@ -129,8 +129,8 @@ export function checkSettings(
   if (settings.power !== undefined && isChanged('power') && !power.includes(settings.power)) {
     const known = power.length > 0 ? `There are: ${power.join(', ')}. ` : '';
     throw new Refusal(
-      `The configuration has no power commands "${settings.power}"`,
-      `${known}Add them under "power:", and restart the service.`,
+      `The configuration has no power template "${settings.power}"`,
+      `${known}Add it below "power:" and restart the service.`,
     );
   }
   const generation = node ? intended(node) : view.published.get(image ?? '');

@@ -43,6 +43,8 @@ export interface NodesPorts {
   readonly intended: (node: Node) => StoredGeneration | undefined;
   /** One verb after the other: each checks against what the one before it left. */
   readonly inTurn: ReturnType<typeof oneAtATime>;
+  /** Who changes nodes may have mended them. */
+  readonly onMended: (serials: readonly Serial[]) => void;
   readonly log: Log;
 }
 
@@ -119,7 +121,9 @@ export class Nodes {
       const present = this.#findOwn(reference);
       const defined = Object.entries(change).filter(([, value]) => value !== undefined);
       const node = withoutGaps({ ...present, ...Object.fromEntries(defined) } as Gapped);
-      return this.#put(node, await this.#ports.choices(), files);
+      const changed = await this.#put(node, await this.#ports.choices(), files);
+      this.#ports.onMended([node.serial]);
+      return changed;
     });
   }
 

@@ -14,6 +14,12 @@ export type PowerAction = 'on' | 'off' | 'cycle';
 /** Enough for a capacitor to run empty: a board that has its power back too soon goes on as if nothing had been. */
 const OFF_MS = 5_000;
 
+/** Of giving a node back the power that a cycle has cut. */
+const MOST_TRIES = 3;
+
+/** The power of the node may be gone, and was not given back. */
+export class LeftOff extends Refusal {}
+
 /** How a program ended that switches power, and the last line it printed. */
 export interface SwitchOutcome {
   readonly kind: 'done' | 'failed' | 'hung' | 'stopped' | 'not there';
@@ -109,12 +115,29 @@ export class Power {
       );
     }
     const back = fill(on);
-    await this.#run(node, 'off', fill(off), undefined);
+    try {
+      await this.#run(node, 'off', fill(off), undefined);
+    } catch (error) {
+      if (error instanceof LeftOff) await this.#giveBack(node, back, signal).catch(() => {});
+      throw error;
+    }
     this.#ports.onSwitched(node.serial, 'cut');
-    await sleep(this.#ports.offMs ?? OFF_MS, undefined, { signal }).catch(() => {});
-    await this.#run(node, 'on', back, undefined);
-    this.#ports.onSwitched(node.serial, 'given');
+    await this.#giveBack(node, back, signal);
     signal.throwIfAborted();
+  }
+
+  /** After a while, and again when that fails; when it is called off, at once and but once. */
+  async #giveBack(node: Node, on: readonly [string, ...string[]], signal: AbortSignal): Promise<void> {
+    for (let left = MOST_TRIES - 1; ; left -= 1) {
+      await sleep(this.#ports.offMs ?? OFF_MS, undefined, { signal }).catch(() => {});
+      try {
+        await this.#run(node, 'on', on, undefined);
+        break;
+      } catch (error) {
+        if (left === 0 || signal.aborted) throw error;
+      }
+    }
+    this.#ports.onSwitched(node.serial, 'given');
   }
 
   #templateOf(node: Node): Config['power'][string] {
@@ -173,9 +196,12 @@ export class Power {
     if (kind !== 'done') {
       const said = lastLine === '' ? 'and said nothing' : `"${withoutWords(lastLine, argv)}"`;
       const problem = `The power of ${node.name} could not be switched (${action}) by "${argv[0]}": `;
+      // What a program did that was ended in the middle is as little known as what a cycle did that failed.
+      const mayBeOff = action === 'on' || (kind !== 'not there' && (action === 'cycle' || kind === 'hung'));
+      const Fault = mayBeOff ? LeftOff : Refusal;
       if (kind === 'not there')
-        throw new Refusal(`${problem}${how}`, 'Install it, or name another program in the configuration.');
-      throw new Refusal(
+        throw new Fault(`${problem}${how}`, 'Install it, or name another program in the configuration.');
+      throw new Fault(
         `${problem}${kind === 'hung' ? `it was ended after ${timeoutMs / 1000} s` : how}, ${said}`,
         `Try it by hand; it is power.${node.power} of the configuration.`,
       );

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Refusal } from '../model/command.ts';
 import { type NodeSettings, nodeSettingsSchema, type OwnNode } from '../model/node.ts';
 import type { oneAtATime } from '../model/one-at-a-time.ts';
+import type { Serial } from '../net/serial.ts';
 import type { Choices } from './choices.ts';
 import type { FileChanges, FileOwner, NodeFiles } from './node-files.ts';
 import { checkSettings, findProfile, noImage } from './node-rules.ts';
@@ -26,6 +27,8 @@ export interface ProfilesPorts {
   readonly files: NodeFiles;
   readonly choices: () => Promise<Choices>;
   readonly inTurn: ReturnType<typeof oneAtATime>;
+  /** Who changes nodes may have mended them. */
+  readonly onMended: (serials: readonly Serial[]) => void;
 }
 
 /** Groups of nodes: what is set of a profile, all of its nodes have that do not say otherwise. */
@@ -78,7 +81,9 @@ export class Profiles {
         ({ serial }) => hasFiles || !isDeepStrictEqual(before.nodes.get(serial), next.nodes.get(serial)),
       );
       const serials = touched.map(({ serial }) => serial);
-      return { profile, isNew: !present, revision: await roster.change(next, writes, serials) };
+      const revision = await roster.change(next, writes, serials);
+      this.#ports.onMended(nodes.map(({ serial }) => serial));
+      return { profile, isNew: !present, revision };
     });
   }
 

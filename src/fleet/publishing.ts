@@ -1,6 +1,7 @@
 import { type BootView, rootExportPath } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
 import { bootTreeBytes, type GenerationCheck, type StoredGeneration } from '../model/generation.ts';
+import type { Log } from '../model/log.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { WarningSink } from '../model/warnings.ts';
 import type { Exporter } from '../nfs/applied.ts';
@@ -15,6 +16,7 @@ import type { Write } from './store.ts';
 export interface PublishingPorts {
   readonly channels: Channels;
   readonly boots: Boots;
+  readonly log: Log;
   readonly events: EventHub;
   readonly exporter: Exporter;
   readonly readGenerations: () => Promise<{ generations: StoredGeneration[]; problems: string[] }>;
@@ -115,16 +117,18 @@ export class Publishing {
 
   /**
    * Exports a generation, and then makes a change by which nodes boot it although no image stands for it.
-   * @throws Refusal when its root cannot be exported: then nothing has changed.
+   * @throws Refusal when its root cannot be exported, and whatever `change` throws: then nothing has changed.
    */
-  async lend(generation: StoredGeneration, change: () => Promise<void>): Promise<void> {
+  async lend<T>(generation: StoredGeneration, change: () => Promise<T>): Promise<T> {
     try {
       await this.#export(generation);
-      await change();
+      return await change();
     } finally {
       this.#coming = undefined;
+      await this.reconcileExports().catch((error: unknown) =>
+        this.#ports.log.error({ id: 'EXPORTS_NOT_APPLIED', err: error }, 'the exports could not be applied'),
+      );
     }
-    await this.reconcileExports();
   }
 
   /** Brings the NFS exports to what the view wants. Older generations stay exported: Pis still run on them. */
@@ -274,7 +278,7 @@ export class Publishing {
     await this.reconcileExports();
     throw new Refusal(
       `The root of ${generation.id} cannot be exported: ${problem}`,
-      'It is not published; mend that and publish it again: netboot build-image',
+      `It is not published; mend that and build it again: netboot build-image ${generation.image}`,
     );
   }
 }

@@ -71,7 +71,7 @@ export class Releases {
   }
 
   /** See {@link Publishing.lend}; `change` may move image pointers, in the same transaction as what it writes. */
-  lend(generation: StoredGeneration, change: (move: Publishing['move']) => Promise<void>): Promise<void> {
+  lend<T>(generation: StoredGeneration, change: (move: Publishing['move']) => Promise<T>): Promise<T> {
     const move: Publishing['move'] = (...asked) => this.#ports.publishing.move(...asked);
     return this.#ports.inTurn(() => this.#ports.publishing.lend(generation, () => change(move)));
   }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Boots, type FallBack } from '../../src/fleet/boots.ts';
+import type { Fleet } from '../../src/fleet/fleet.ts';
 import type { StoredGeneration } from '../../src/model/generation.ts';
 import { silentLog } from '../../src/model/log.ts';
 import { parseSerial } from '../../src/net/serial.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { sampleGeneration, sampleNode } from '../boot/sample-view.ts';
+import { openSmallFleet, sealed } from './small-fleet.ts';
 
 const SERIAL = parseSerial('9ffefdef');
 const NODE = sampleNode({ serial: SERIAL });
@@ -49,6 +51,7 @@ function world(attempts = 3) {
   };
   assert.equal(boot({ up: true }), A.id);
   return {
+    store,
     told,
     boot,
     boots: () => boots,
@@ -121,7 +124,7 @@ describe('a node that does not come up', () => {
       given: 'a person wants it tried again',
       arrives: ({ boot, boots }) => {
         for (let count = 0; count < 4; count += 1) boot();
-        assert.equal(boots().retry(SERIAL), true);
+        boots().retry(SERIAL);
       },
       boots: B.id,
     },
@@ -150,6 +153,24 @@ describe('a node that does not come up', () => {
       assert.equal(it.boot(), boots);
     });
   }
+
+  it('begins anew when it was removed, also while it boots, and after a restart', () => {
+    const { boot, want, boots, store, restart } = world();
+    want(B);
+    for (let count = 0; count < 4; count += 1) boot();
+    boot({ kernel: false });
+    store.transact({ writes: boots().removal(SERIAL) });
+    boots().pin(NODE, 'vmlinuz');
+    restart();
+    const { good, failed } = boots().record(SERIAL) ?? {};
+    assert.deepEqual([good, failed, boots().fallBack(NODE)], [undefined, undefined, undefined]);
+    assert.deepEqual(
+      [boot(), boot(), boot(), boot()],
+      [B.id, B.id, B.id, B.id],
+      'there is nothing to go back to',
+    );
+    assert.deepEqual(boots().removal(parseSerial('b66c4c16')), []);
+  });
 
   it('that never came up with anything gets no other one', () => {
     const boots = new Boots({
@@ -181,6 +202,42 @@ describe('a node that does not come up', () => {
     want(B);
     boot({ kernel: false });
     boots().cameUp(SERIAL, A.id);
-    assert.deepEqual([boots().record(SERIAL)?.isUp, boots().lastGood(SERIAL)], [undefined, A.id]);
+    assert.deepEqual([boots().record(SERIAL)?.isUp, boots().record(SERIAL)?.good], [undefined, A.id]);
   });
+});
+
+describe('a node of the fleet that fell back', () => {
+  const [OLD, NEW] = [sealed('web-000000000001'), sealed('web-000000000002')];
+  const given: Array<{ who: string; change: (fleet: Fleet) => Promise<unknown> }> = [
+    { who: 'it is changed', change: (fleet) => fleet.setNode('one', { role: 'web' }) },
+    { who: 'its profile is changed', change: (fleet) => fleet.profiles.set('rack', { role: 'web' }) },
+    {
+      who: 'it is removed and added again',
+      change: async (fleet) => {
+        await fleet.removeNode('one');
+        await fleet.addNode({ serial: SERIAL, name: 'one', profile: 'rack' });
+      },
+    },
+  ];
+  for (const { who, change } of given) {
+    it(`gets what it did not come up with again when ${who}`, async () => {
+      const fleet = await openSmallFleet({ generations: [OLD, NEW], config: 'nodes: { attempts: 1 }\n' });
+      await fleet.profiles.set('rack', { image: 'web' });
+      await fleet.addNode({ serial: SERIAL, name: 'one', profile: 'rack' });
+      let xid = 0;
+      const boot = () => {
+        fleet.announce({ serial: SERIAL, order: 1, xid: ++xid });
+        fleet.pin(fleet.find('one'), 'config.txt');
+        return fleet.pin(fleet.find('one'), 'kernel8.img')?.generation.id;
+      };
+      await fleet.publish('web', OLD.id);
+      boot();
+      fleet.boots.cameUp(SERIAL, OLD.id);
+      await fleet.publish('web', NEW.id);
+      assert.deepEqual([boot(), boot()], [NEW.id, OLD.id]);
+      await change(fleet);
+      assert.equal(fleet.boots.fallBack(fleet.find('one')), undefined);
+      assert.equal(boot(), NEW.id);
+    });
+  }
 });

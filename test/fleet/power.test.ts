@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, parseConfig } from '../../src/config.ts';
 import type { FleetEvent } from '../../src/fleet/events.ts';
-import { Power } from '../../src/fleet/power.ts';
+import { LeftOff, Power } from '../../src/fleet/power.ts';
 import { runSwitch } from '../../src/host/run-switch.ts';
 import { Refusal } from '../../src/model/command.ts';
 import type { Log } from '../../src/model/log.ts';
@@ -186,7 +186,7 @@ test('a program that hangs is ended with all it started; the others go on meanwh
   );
   const { argv, said } = await recorder('meanwhile');
   const { power, told, switched } = powerOf({
-    poe: { on: [hanging], off: [hanging], timeout: 3 },
+    poe: { on: [argv, 'back'], off: [hanging], timeout: 3 },
     plug: { on: [argv, 'on'], off: [argv], timeout: 20 },
   });
   const startedAt = performance.now();
@@ -203,8 +203,45 @@ test('a program that hangs is ended with all it started; the others go on meanwh
   await hung;
   assert.ok(performance.now() - startedAt < 6_000);
   assert.deepEqual(processesWith(`sleep ${mark}`), []);
-  assert.deepEqual([told.length, switched], [1, ['00000001 given']]);
+  assert.equal(await said(), '[on]\n[back]\n', 'nobody knows whether it was cut');
+  assert.deepEqual([told.length, switched], [1, ['00000001 given', '9ffefdef given']]);
 });
+
+test('a cycle that has cut the power gives it back, though that fails twice', async () => {
+  const { argv, said } = await recorder('thrice');
+  const balky = await script(
+    'balky',
+    `echo >> ${folder}/balky.tries; [ $(wc -l < ${folder}/balky.tries) -gt 2 ] || exit 3; ${argv} on`,
+  );
+  const { power, told, switched } = powerOf({ poe: { on: [balky], off: [argv, 'off'], timeout: 20 } });
+  await power.switch(nodeOf(), 'cycle');
+  assert.equal(await said(), '[off]\n[on]\n');
+  assert.deepEqual([told, switched], [[], ['9ffefdef cut', '9ffefdef given']]);
+});
+
+const faults: ReadonlyArray<{ given: string; template: object; isLeftOff: boolean; tries?: number }> = [
+  { given: 'off', template: { off: ['no'], on: ['yes'] }, isLeftOff: false, tries: 1 },
+  { given: 'on', template: { off: ['yes'], on: ['no'] }, isLeftOff: true, tries: 3 },
+  { given: 'on for want of its program', template: { off: ['yes'], on: ['missing'] }, isLeftOff: true },
+  { given: 'its own command', template: { cycle: ['no'] }, isLeftOff: true },
+  { given: 'its own command for want of it', template: { cycle: ['missing'] }, isLeftOff: false },
+];
+for (const { given, template, isLeftOff, tries } of faults) {
+  test(`a cycle that fails by ${given} ${isLeftOff ? 'may leave the node' : 'does not leave it'} off`, async () => {
+    const yes = await script('yes', 'exit 0');
+    const no = await script('no', `echo >> ${folder}/no.tries; exit 3`);
+    const words = { yes, no, missing: 'no-such-switch' };
+    const poe = Object.entries(template).map(([action, [word]]) => [
+      action,
+      [words[word as keyof typeof words]],
+    ]);
+    await rm(join(folder, 'no.tries'), { force: true });
+    const { power, told } = powerOf({ poe: { ...Object.fromEntries(poe), timeout: 20 } });
+    await assert.rejects(power.switch(nodeOf(), 'cycle'), (error) => error instanceof LeftOff === isLeftOff);
+    assert.equal(told.length, 1);
+    if (tries !== undefined) assert.equal((await readFile(join(folder, 'no.tries'), 'utf8')).length, tries);
+  });
+}
 
 test('what a program leaves in the background is ended, and not waited for', async () => {
   const mark = `4${process.pid}.25`;

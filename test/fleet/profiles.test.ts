@@ -140,9 +140,9 @@ describe('profiles', () => {
       expect: /^Refusal: The image "db" has no role "web"\. Its roles: none/,
     },
     {
-      what: 'power commands that the configuration has not got',
+      what: 'a power template that the configuration has not got',
       given: () => fleet.profiles.set('rack', { power: 'plug' }),
-      expect: /no power commands "plug"\. There are: poe\. Add them under "power:"/,
+      expect: /no power template "plug"\. There are: poe\. Add it below "power:" and/,
     },
     {
       what: 'a root that the generation was built too early for',
@@ -177,7 +177,7 @@ describe('profiles', () => {
     {
       what: 'power of a node that the configuration has not got',
       given: () => fleet.setNode('one', { power: 'plug' }),
-      expect: /no power commands "plug"/,
+      expect: /no power template "plug"/,
     },
     {
       what: 'to remove what is not there',

@@ -1,44 +1,100 @@
+import type { Instant } from '../../model/lease.ts';
+import type { NodeState } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
 import type { CheckResult } from './check.ts';
 import type { Step } from './rollout.ts';
 
-/** What this run of the service does about a node in its present step, and what came of that. */
-export interface Attempt {
+/** `left off`: it may have no power now. `failed`: nothing was cut. */
+export type CycleOutcome = 'done' | 'failed' | 'left off';
+
+/**
+ * What this run of the service does about a node in its present step, and what came of that. Its times are milliseconds of
+ * a clock that nobody sets, and begin anew when the service does.
+ */
+export class Attempt {
   order?: 'under way' | 'taken' | 'unanswered';
-  cycle?: 'under way' | 'done' | 'failed';
+  cycle?: 'under way' | CycleOutcome;
+  /** Why its power could not be cycled. */
+  trouble?: string;
   check?: CheckResult;
-  isChecked?: boolean;
+  /** Its check is asked, as long as it stays as well as it is. */
+  asking?: AbortController;
   /** The step is over: what is under way is to end. */
-  readonly over: AbortController;
+  readonly over = new AbortController();
+  readonly #elapsed: () => number;
+  readonly #begunAt: number;
+  #settledAt: number | undefined;
+  #seen: { readonly state: NodeState; readonly since: Instant; readonly at: number } | undefined;
+
+  constructor(elapsed: () => number, before?: Attempt) {
+    this.#elapsed = elapsed;
+    this.#begunAt = elapsed();
+    if (before) this.#seen = before.#seen;
+  }
+
+  /** Since this run of the service first saw the step. */
+  stepFor(): number {
+    return this.#elapsed() - this.#begunAt;
+  }
+
+  /** Since the last order or cycle came to its end. */
+  settledFor(): number | undefined {
+    return this.#settledAt === undefined ? undefined : this.#elapsed() - this.#settledAt;
+  }
+
+  settle(outcome: { order: 'taken' | 'unanswered' } | { cycle: CycleOutcome; trouble?: string }): void {
+    Object.assign(this, outcome);
+    this.#settledAt = this.#elapsed();
+  }
+
+  /** The node is in this state now. What its check said holds until it leaves it. @returns for how long it is. */
+  sees(state: NodeState, since: Instant, now: Instant): number {
+    const before = this.#seen;
+    if (before?.state !== state || before.since !== since) {
+      // Of what was before the first look there is no other clock.
+      const earlier = before ? 0 : Math.max(0, now - since);
+      this.#seen = { state, since, at: this.#elapsed() - earlier };
+      this.asking?.abort();
+      delete this.asking;
+      delete this.check;
+    }
+    return this.#elapsed() - (this.#seen?.at ?? 0);
+  }
 }
 
 /** The attempts of all rollouts. A restart forgets them, and the plan makes what is needed anew. */
 export class Attempts {
-  readonly #attempts = new Map<string, Attempt & { readonly step: string }>();
+  readonly #attempts = new Map<string, { readonly step: string; readonly attempt: Attempt }>();
+  readonly #elapsed: () => number;
+
+  constructor(elapsed: () => number = () => performance.now()) {
+    this.#elapsed = elapsed;
+  }
 
   of(rollout: string, serial: Serial, step: Step | undefined): Attempt {
     const key = `${rollout}/${serial}`;
     const name = nameOf(step);
     const present = this.#attempts.get(key);
-    if (present?.step === name) return present;
-    present?.over.abort();
-    const attempt = { step: name, over: new AbortController() };
-    this.#attempts.set(key, attempt);
+    if (present?.step === name) return present.attempt;
+    present?.attempt.over.abort();
+    const attempt = new Attempt(this.#elapsed, present?.attempt);
+    this.#attempts.set(key, { step: name, attempt });
     return attempt;
   }
 
   /** Nothing is done any more about nodes of rollouts that are not among these. */
   keepOnly(rollouts: ReadonlySet<string>): void {
-    for (const [key, { over }] of this.#attempts) {
+    for (const [key, { attempt }] of this.#attempts) {
       if (rollouts.has(key.slice(0, key.lastIndexOf('/')))) continue;
-      over.abort();
+      attempt.over.abort();
       this.#attempts.delete(key);
     }
   }
 }
 
-/** A node that is told again has a new step. */
+/** A node that is told again has a new step, and one that is to be tried again another attempt at putting it back. */
 function nameOf(step: Step | undefined): string {
   if (step?.state === 'told') return `told ${step.toldAt}`;
-  return step?.state === 'failed' ? `failed ${step.failedAt}` : (step?.state ?? 'waiting');
+  if (step?.state === 'failed') return `failed ${step.failedAt} ${step.retryAt ?? ''}`;
+  return step?.state ?? 'waiting';
 }

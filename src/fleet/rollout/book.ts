@@ -28,10 +28,14 @@ export interface Entry {
 
 /** All rollouts and their steps, as they are stored. */
 export class RolloutBook {
+  readonly #isNode: (serial: Serial) => boolean;
   readonly #rollouts = new Map<string, Rollout>();
   readonly #steps = new Map<string, Map<Serial, Step>>();
+  readonly #ending = new Set<string>();
 
-  constructor(store: Store) {
+  /** @param isNode whether somebody has added it: machines that are served although nobody has take no part. */
+  constructor(store: Store, isNode: (serial: Serial) => boolean) {
+    this.#isNode = isNode;
     for (const { value } of store.list(ROLLOUT)) {
       const rollout = rolloutSchema.parse(value);
       this.#rollouts.set(rollout.id, rollout);
@@ -61,6 +65,11 @@ export class RolloutBook {
     return this.activeOf(image) ?? this.all().findLast((rollout) => rollout.image === image);
   }
 
+  isActive(id: string): boolean {
+    const rollout = this.#rollouts.get(id);
+    return rollout !== undefined && isActive(rollout);
+  }
+
   get(id: string): Rollout | undefined {
     return this.#rollouts.get(id);
   }
@@ -77,7 +86,8 @@ export class RolloutBook {
   /** Whether a node that boots now gets the target, of a rollout that waits for nodes to boot by themselves. */
   offers({ serial, image }: Node): Rollout | undefined {
     const rollout = this.activeOf(image);
-    if (rollout?.state !== 'running' || !rollout.atNextBoot) return undefined;
+    if (rollout?.state !== 'running' || !rollout.atNextBoot || !this.#isNode(serial)) return undefined;
+    if (this.#ending.has(rollout.id)) return undefined;
     const steps = this.steps(rollout.id);
     const down = [...steps.values()].filter(isDown).length;
     return !steps.has(serial) && down < roomFor(rollout, steps.values()) ? rollout : undefined;
@@ -94,6 +104,16 @@ export class RolloutBook {
     const steps = new Map<Serial, Step>([[serial, { state: 'told', toldAt: at, by: 'itself' }]]);
     this.took(rollout.id, { steps });
     return [...this.writes(rollout.id, { steps }), assign(serial, assignmentFor(rollout))];
+  }
+
+  /** Nobody takes the rollout's target while `work` ends it; where that fails, it goes on as before. */
+  async ending<T>(id: string, work: () => Promise<T>): Promise<T> {
+    this.#ending.add(id);
+    try {
+      return await work();
+    } finally {
+      this.#ending.delete(id);
+    }
   }
 
   /** For a transaction; {@link took} follows when that is durable. */

@@ -17,15 +17,25 @@ const AGAIN_MS = 2000;
 const MOST_BODY_BYTES = 64 * 1024;
 
 /** 2xx and 3xx pass; where a redirect leads is not asked. */
-export const askUrl: Ask = (url, signal) =>
-  new Promise((resolve) => {
-    const answered = AbortSignal.timeout(ANSWER_MS);
-    const end = (passed: boolean, text: string) => resolve({ passed, text: `${url} ${text}` });
+export const askUrl: Ask = async (url, signal) => {
+  const answered = AbortSignal.timeout(ANSWER_MS);
+  try {
+    const { passed, text } = await answerOf(url, AbortSignal.any([signal, answered]));
+    return { passed, text: `${url} ${text}` };
+  } catch (error) {
+    const text = answered.aborted ? `did not answer within ${ANSWER_MS / 1000} s` : wordsFor(error);
+    return { passed: false, text: `${url} ${text}` };
+  }
+};
+
+/** Rejects also where no request can be made of the URL. */
+const answerOf = (url: string, signal: AbortSignal): Promise<CheckResult> =>
+  new Promise((resolve, reject) => {
     const send = url.startsWith('https:') ? requestHttps : requestHttp;
     const call = send(
       url,
       {
-        signal: AbortSignal.any([signal, answered]),
+        signal,
         agent: false,
         headers: { 'user-agent': 'netboot' },
         // Whether it answers is asked, not who it is; nodes have certificates that they signed themselves.
@@ -35,7 +45,7 @@ export const askUrl: Ask = (url, signal) =>
         const { statusCode = 0 } = response;
         let left = MOST_BODY_BYTES;
         const finish = () => {
-          end(statusCode >= 200 && statusCode < 400, `answers ${statusCode}`);
+          resolve({ passed: statusCode >= 200 && statusCode < 400, text: `answers ${statusCode}` });
           call.destroy();
         };
         response.on('data', (chunk: Buffer) => {
@@ -43,26 +53,30 @@ export const askUrl: Ask = (url, signal) =>
           if (left <= 0) finish();
         });
         response.on('end', finish);
-        response.on('error', (error) => end(false, wordsFor(error, answered)));
+        response.on('error', reject);
       },
     );
-    call.on('error', (error) => end(false, wordsFor(error, answered)));
+    call.on('error', reject);
     call.end();
   });
 
-const wordsFor = (error: Error, answered: AbortSignal): string =>
-  answered.aborted
-    ? `did not answer within ${ANSWER_MS / 1000} s`
-    : `cannot be asked: ${(error as NodeJS.ErrnoException).code ?? error.message}`;
+function wordsFor(error: unknown): string {
+  const { code, message } =
+    error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };
+  return `cannot be asked: ${code ?? message}`;
+}
 
-/** Asks until it passes or `signal` is aborted, and tells each result. */
+/** Asks until it passes or `signal` is aborted, and tells each result. Never rejects. */
 export async function askUntilPassed(
   ask: () => Promise<CheckResult>,
   onResult: (result: CheckResult) => void,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const result = await ask();
+    const result = await Promise.try(ask).catch((error: unknown) => ({
+      passed: false,
+      text: wordsFor(error),
+    }));
     if (signal.aborted) return;
     onResult(result);
     if (result.passed) return;

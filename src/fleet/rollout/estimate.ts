@@ -1,10 +1,13 @@
 import type { Instant } from '../../model/lease.ts';
 import type { Rollout, Step } from './rollout.ts';
 
+/** Who watches is not told of each second by which it is late. */
+const ROUND_MS = 10_000;
+
 /**
  * When it will be over, as far as the nodes that are done tell; `undefined` before the first, and when it does not
  * go by itself. A batch takes as long as its slowest node.
- * @param waiting nodes that have not had their turn.
+ * @param waiting nodes that will have their turn.
  */
 export function estimateEnd(
   rollout: Rollout,
@@ -23,7 +26,8 @@ export function estimateEnd(
   const underWay = all.flatMap((step) =>
     step.state === 'told' ? [Math.max(0, step.toldAt + each - now)] : [],
   );
-  return now + Math.max(0, ...underWay) + rounds * each;
+  const end = now + Math.max(0, ...underWay) + rounds * each;
+  return Math.ceil(end / ROUND_MS) * ROUND_MS;
 }
 
 /** Of ten nodes the second slowest: one that took long for a reason of its own says nothing of the others. */

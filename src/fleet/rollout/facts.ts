@@ -1,7 +1,7 @@
 import { canReport, type StoredGeneration } from '../../model/generation.ts';
 import type { Instant } from '../../model/lease.ts';
 import type { Node } from '../../model/node.ts';
-import { type NodeCondition, SILENT_MS } from '../../model/node-state.ts';
+import type { NodeCondition } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
 import type { BootRecord, FallBack } from '../boots.ts';
 import type { Attempts } from './attempts.ts';
@@ -16,8 +16,6 @@ export interface FactSources {
   readonly fallBack: (node: Node) => FallBack | undefined;
   readonly hasPower: (node: Node) => boolean;
   readonly attempts: Attempts;
-  /** Of this run of the service. */
-  readonly startedAt: Instant;
 }
 
 /** What {@link plan} decides by, as of now. */
@@ -36,7 +34,6 @@ export function gatherFacts(
     isTargetThere: target !== undefined,
     targetReports: target !== undefined && canReport(target),
     baseReports: base !== undefined && canReport(base),
-    startedAt: sources.startedAt,
   };
 }
 
@@ -48,17 +45,21 @@ function factsOf(
   now: Instant,
 ): NodeFacts {
   const { serial, name } = node;
-  const { state, since, detail, report, reportedAt = 0, hasReported = false } = condition(serial);
+  const { state, since, detail, report, hasReported = false } = condition(serial);
   const step = steps.get(serial);
-  const { order, cycle, check } = attempts.of(id, serial, step);
+  const attempt = attempts.of(id, serial, step);
+  const stateFor = attempt.sees(state, since, now);
+  const { order, cycle, trouble, check } = attempt;
   const boot = record(serial);
   return {
     serial,
     name,
     state,
-    since,
+    stateFor,
+    stepFor: attempt.stepFor(),
+    settledFor: attempt.settledFor(),
     detail,
-    answers: hasReported && report !== undefined && state !== 'silent' && now - reportedAt < SILENT_MS,
+    answers: hasReported && report !== undefined && state !== 'silent',
     hasReported,
     runs: hasReported ? report?.generation : undefined,
     boot: boot && { generation: boot.generation, since: boot.since, gotKernel: boot.gotKernel },
@@ -66,6 +67,7 @@ function factsOf(
     hasPower: hasPower(node),
     order,
     cycle,
+    trouble,
     check,
   };
 }

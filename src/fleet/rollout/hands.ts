@@ -2,7 +2,7 @@ import type { Log } from '../../model/log.ts';
 import type { Node } from '../../model/node.ts';
 import type { Order } from '../../model/report.ts';
 import type { Ipv4 } from '../../net/ipv4.ts';
-import type { Power } from '../power.ts';
+import { LeftOff, type Power } from '../power.ts';
 import type { Attempt } from './attempts.ts';
 import { type Ask, askUntilPassed, type CheckResult } from './check.ts';
 import { checkUrlOf } from './check-url.ts';
@@ -27,11 +27,11 @@ export class Hands {
     attempt.order = 'under way';
     this.#ports.send(node, { kind: 'reboot' }, { signal: attempt.over.signal }).then(
       () => {
-        attempt.order = 'taken';
+        attempt.settle({ order: 'taken' });
         onTaken();
       },
       (error: unknown) => {
-        attempt.order = 'unanswered';
+        attempt.settle({ order: 'unanswered' });
         if (!attempt.over.signal.aborted) this.#note(node, 'it did not take the order to reboot', error);
       },
     );
@@ -41,20 +41,18 @@ export class Hands {
     attempt.cycle = 'under way';
     // Not with the attempt's signal: what has begun to cut the power is to give it back.
     this.#ports.power.switch(node, 'cycle').then(
-      () => {
-        attempt.cycle = 'done';
-      },
+      () => attempt.settle({ cycle: 'done' }),
       (error: unknown) => {
-        attempt.cycle = 'failed';
+        attempt.settle({ cycle: error instanceof LeftOff ? 'left off' : 'failed', trouble: wordsOf(error) });
         this.#note(node, 'its power could not be cycled', error);
       },
     );
   }
 
   check(node: Node, attempt: Attempt, template: string): void {
-    if (attempt.isChecked) return;
-    attempt.isChecked = true;
-    const { signal } = attempt.over;
+    if (attempt.asking) return;
+    attempt.asking = new AbortController();
+    const signal = AbortSignal.any([attempt.over.signal, attempt.asking.signal]);
     const ask = (): Promise<CheckResult> => {
       const found = checkUrlOf(template, node, this.#ports.addressOf(node));
       if ('lacks' in found) return Promise.resolve({ passed: false, text: found.lacks });
@@ -67,7 +65,8 @@ export class Hands {
   }
 
   #note({ serial, name }: Node, text: string, error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
-    this.#ports.log.warn({ id: 'ROLLOUT_NODE', serial }, `${name}: ${text}: ${why}`);
+    this.#ports.log.warn({ id: 'ROLLOUT_NODE', serial }, `${name}: ${text}: ${wordsOf(error)}`);
   }
 }
+
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,14 +1,20 @@
 import type { Instant } from '../../model/lease.ts';
 import type { NodeState } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
-import { isDown, type Rollout, roomFor, type Step, type StepOf } from './rollout.ts';
+import type { Attempt } from './attempts.ts';
+import { isDown, isUnderWay, type Rollout, roomFor, type Step, type StepOf } from './rollout.ts';
 
-/** What is known of a node of the image at this moment. */
+/** What is known of a node of the image at this moment. All time spans are milliseconds of a clock that nobody sets. */
 export interface NodeFacts {
   readonly serial: Serial;
   readonly name: string;
   readonly state: NodeState;
-  readonly since: Instant;
+  /** It is in that state. */
+  readonly stateFor: number;
+  /** This run of the service knows it in its step. */
+  readonly stepFor: number;
+  /** The last order or power cycle came to its end. */
+  readonly settledFor: number | undefined;
   /** Why it is in that state, where that alone does not tell. */
   readonly detail?: string | undefined;
   /** It has reported in this boot, and in this run of the service. */
@@ -24,8 +30,10 @@ export interface NodeFacts {
   readonly hasFallenBack: boolean;
   readonly hasPower: boolean;
   /** What became of the order, and of the power cycle, that this run of the service began. */
-  readonly order?: 'under way' | 'taken' | 'unanswered' | undefined;
-  readonly cycle?: 'under way' | 'done' | 'failed' | undefined;
+  readonly order?: Attempt['order'] | undefined;
+  readonly cycle?: Attempt['cycle'] | undefined;
+  /** Why its power could not be cycled. */
+  readonly trouble?: string | undefined;
   /** What the check URL says of it; absent when it was not asked yet. */
   readonly check?: { readonly passed: boolean; readonly text: string } | undefined;
 }
@@ -38,26 +46,34 @@ export interface RolloutFacts {
   /** Whether nodes that run them report; without that, a node is judged by its boot and the check alone. */
   readonly targetReports: boolean;
   readonly baseReports: boolean;
-  /** Of this run of the service: of orders that an earlier one sent, nothing is known. */
-  readonly startedAt: Instant;
 }
 
 export type Action =
   /** Moves the node to the target. How it gets to boot that comes next. */
-  | { readonly kind: 'tell'; readonly serial: Serial; readonly by: StepOf<'told'>['by'] }
+  | {
+      readonly kind: 'tell';
+      readonly serial: Serial;
+      readonly by: StepOf<'told'>['by'];
+      /** `since` of its last boot. */
+      readonly bootBefore: Instant | undefined;
+    }
   | { readonly kind: 'order'; readonly serial: Serial }
   | { readonly kind: 'check'; readonly serial: Serial }
   | { readonly kind: 'cycle'; readonly serial: Serial }
   | { readonly kind: 'done' | 'back' | 'again'; readonly serial: Serial }
-  | { readonly kind: 'fail' | 'skip' | 'leave'; readonly serial: Serial; readonly reason: string }
+  | { readonly kind: 'fail' | 'leave'; readonly serial: Serial; readonly reason: string }
+  | { readonly kind: 'skip'; readonly serial: Serial; readonly reason: string; readonly isDown: boolean }
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'finish' };
 
-/** What a node still repairs by itself when it starts, it has repaired by then. */
+/** Of being unhealthy; what a node repairs by itself, as when it starts, it has repaired by then. */
 const HOPELESS_MS = 60_000;
 
 /** A node asks for orders all the time it is up; this leaves room for a connection that broke unnoticed. */
 export const ANSWER_MS = 90_000;
+
+/** Until what failed to put a node back is tried again: an order that was in the way is over by then. */
+const AGAIN_MS = 120_000;
 
 /**
  * What is to be done now. Says the same again as long as the facts stay the same, so that it does not matter how often it
@@ -65,106 +81,112 @@ export const ANSWER_MS = 90_000;
  *
  * Nobody new is told before all that were told are judged, so that never more are down than are told at once.
  */
-export function plan(rollout: Rollout, facts: RolloutFacts, now: Instant): Action[] {
+export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
   if (rollout.state === 'aborted' || rollout.state === 'finished') return [];
   const judged = [...facts.steps].flatMap(([serial, step]) => {
     const node = facts.nodes.get(serial);
     if (!node) return leave(serial, step);
-    if (step.state === 'told') return judge({ rollout, facts, now }, node, step);
-    return step.state === 'failed' ? putBack({ rollout, facts, now }, node, step) : [];
+    switch (step.state) {
+      case 'told':
+        return judge(rollout, facts, node, step);
+      case 'failed':
+        return putBack(rollout, facts, node, step);
+      case 'skipped':
+        return step.isDown && rollout.state === 'running' && node.state === 'up' ? again(node) : [];
+      default:
+        return [];
+    }
   });
-  const isUnderWay = [...facts.steps].some(([, step]) => isDown(step));
-  if (rollout.state !== 'running' || isUnderWay || judged.length > 0) return judged;
+  const isBusy = [...facts.steps.values()].some(isUnderWay);
+  if (rollout.state !== 'running' || isBusy || judged.length > 0) return judged;
   if (!facts.isTargetThere) return [{ kind: 'stop', reason: goneReason(rollout) }];
-  return tellNext(rollout, facts, now);
+  const sick = [...facts.nodes.values()].filter(
+    (node) => facts.steps.get(node.serial)?.state === 'done' && isKnownBad(rollout, node),
+  );
+  return sick.length > 0 ? sick.filter(isHopeless).map(failLate) : tellNext(rollout, facts);
 }
 
-interface Moment {
-  readonly rollout: Rollout;
-  readonly facts: RolloutFacts;
-  readonly now: Instant;
-}
-
-function leave(serial: Serial, { state }: Step): Action[] {
-  if (state === 'left' || state === 'skipped') return [];
+function leave(serial: Serial, step: Step): Action[] {
+  if (step.state === 'left' || (step.state === 'skipped' && !step.isDown)) return [];
   return [{ kind: 'leave', serial, reason: 'it was removed, or has another image now' }];
 }
 
-function judge({ rollout, facts, now }: Moment, node: NodeFacts, step: StepOf<'told'>): Action[] {
-  const { serial } = node;
-  if (!facts.isTargetThere) return [{ kind: 'fail', serial, reason: goneReason(rollout) }];
-  const hasBegun = node.boot !== undefined && node.boot.since >= step.toldAt;
-  if (hasBegun && node.hasFallenBack && node.boot?.generation !== rollout.target) {
-    return [{ kind: 'fail', serial, reason: `it fell back to ${node.boot?.generation}` }];
-  }
-  const boots = hasBegun && node.boot?.generation === rollout.target;
-  const isHealthy = boots && node.boot?.gotKernel === true && runsTarget(rollout, facts, node);
+const again = ({ serial }: NodeFacts): Action[] => [{ kind: 'again', serial }];
+
+/** It was up with the target, and others were told for that. */
+const failLate = ({ serial, detail }: NodeFacts): Action => {
+  return { kind: 'fail', serial, reason: `it was up, and became unhealthy: ${detail ?? 'it reports so'}` };
+};
+
+/** It has begun to boot since it was told. */
+const hasBooted = ({ boot }: NodeFacts, { bootBefore }: StepOf<'told' | 'failed'>): boolean =>
+  boot !== undefined && boot.since !== bootBefore;
+
+function judge(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'told'>): Action[] {
+  const { serial, boot } = node;
+  const fail = (reason: string): Action[] => [{ kind: 'fail', serial, reason }];
+  if (!facts.isTargetThere) return fail(goneReason(rollout));
+  const hasBegun = hasBooted(node, step);
+  const boots = hasBegun && boot?.generation === rollout.target;
+  if (hasBegun && !boots && node.hasFallenBack) return fail(`it fell back to ${boot?.generation}`);
+  const isHealthy = boots && boot?.gotKernel === true && runsTarget(rollout, facts, node);
   if (isHealthy && (rollout.check === undefined || node.check?.passed)) return [{ kind: 'done', serial }];
-  const isOver = now >= Math.max(step.toldAt, step.cycledAt ?? 0) + rollout.withinSeconds * 1000;
+  const waited = Math.min(node.stepFor, node.settledFor ?? node.stepFor);
+  const isOver = waited >= rollout.withinSeconds * 1000;
   if (!boots && step.by !== 'itself') {
-    const next = makeItBoot(node, step, { isOver, startedAt: facts.startedAt, now });
+    const next = makeItBoot(node, step, isOver);
     if (next) return next;
   }
-  const isHopeless = boots && isKnownBad(rollout, node) && now >= node.since + HOPELESS_MS;
-  if (isOver || isHopeless) {
-    return [{ kind: 'fail', serial, reason: reasonOf(rollout, facts, node, isHealthy, isOver) }];
-  }
+  if (isOver || (boots && isKnownBad(rollout, node) && isHopeless(node)))
+    return fail(reasonOf(rollout, facts, node, isHealthy, isOver));
   return isHealthy ? [{ kind: 'check', serial }] : [];
 }
 
 /** What gets a node to boot that was told and does not; `undefined` when it is only to be waited for. */
-function makeItBoot(
-  node: NodeFacts,
-  step: StepOf<'told'>,
-  {
-    isOver,
-    startedAt,
-    now,
-  }: { readonly isOver: boolean; readonly startedAt: Instant; readonly now: Instant },
-): Action[] | undefined {
-  const { serial, hasPower } = node;
-  if (node.order === 'under way' || node.cycle === 'under way') return [];
+function makeItBoot(node: NodeFacts, step: StepOf<'told'>, isOver: boolean): Action[] | undefined {
+  const { serial, hasPower, order, cycle, trouble = '', stepFor } = node;
+  const skip = (reason: string): Action[] => [{ kind: 'skip', serial, reason, isDown: false }];
+  if (order === 'under way' || cycle === 'under way') return [];
   if (step.cycledAt !== undefined) {
-    const isUnsure = node.cycle === undefined && now >= step.cycledAt + ANSWER_MS && !isOver;
-    if (node.cycle === 'failed') return [{ kind: 'skip', serial, reason: 'its power could not be cycled' }];
+    if (cycle === 'left off') return [{ kind: 'fail', serial, reason: `it may have no power: ${trouble}` }];
+    if (cycle === 'failed') return skip(`its power could not be cycled: ${trouble}`);
+    const isUnsure = cycle === undefined && stepFor >= ANSWER_MS && !isOver;
     return isUnsure && hasPower ? [{ kind: 'cycle', serial }] : undefined;
   }
   // Also when the service was killed before it could note that: the node has gone down since.
-  const isTaken = step.takenAt !== undefined || node.order === 'taken' || hasGoneDown(node, step);
+  const isTaken = step.takenAt !== undefined || order === 'taken' || hasGoneDown(node);
   if (step.by === 'order' && isTaken) return undefined;
-  const isLate = isOver || now >= Math.max(step.toldAt, startedAt) + ANSWER_MS;
-  if (step.by === 'power' || node.order === 'unanswered' || (node.order === undefined && isLate)) {
-    if (hasPower) return [{ kind: 'cycle', serial }];
-    return [{ kind: 'skip', serial, reason: 'it took no order, and nothing switches its power' }];
-  }
-  return node.order === undefined && node.answers ? [{ kind: 'order', serial }] : [];
+  const isLate = isOver || stepFor >= ANSWER_MS;
+  if (step.by === 'power' || order === 'unanswered' || (order === undefined && isLate))
+    return hasPower ? [{ kind: 'cycle', serial }] : skip('it took no order, and nothing switches its power');
+  return order === undefined && node.answers ? [{ kind: 'order', serial }] : [];
 }
 
-const hasGoneDown = ({ state, since }: NodeFacts, { toldAt }: StepOf<'told'>): boolean =>
-  since >= toldAt && ['off', 'asked', 'loading', 'kernel'].includes(state);
+/** It answered when it got its order, and has begun anew since. */
+const hasGoneDown = ({ state }: NodeFacts): boolean => ['off', 'asked', 'loading', 'kernel'].includes(state);
 
-function putBack({ rollout, facts, now }: Moment, node: NodeFacts, step: StepOf<'failed'>): Action[] {
-  const { serial } = node;
-  if (step.backAt !== undefined) {
-    return rollout.state === 'running' && step.retryAt !== undefined ? [{ kind: 'again', serial }] : [];
-  }
-  const bootsOther = node.boot === undefined || node.boot.generation !== rollout.target;
-  const runsOther = node.state === 'up' && node.runs !== undefined && node.runs !== rollout.target;
-  const isUnseen = !facts.baseReports && node.boot?.gotKernel === true && node.boot.since >= step.toldAt;
-  if (bootsOther && (runsOther || isUnseen)) return [{ kind: 'back', serial }];
-  const waitMs = rollout.withinSeconds * 1000;
-  if (rollout.state === 'running' && now >= (step.retryAt ?? step.failedAt) + waitMs) {
-    return [{ kind: 'skip', serial, reason: 'it did not come back' }];
-  }
+function putBack(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'failed'>): Action[] {
+  const { serial, boot, runs } = node;
+  const isRunning = rollout.state === 'running';
+  if (step.backAt !== undefined) return isRunning && step.retryAt !== undefined ? again(node) : [];
+  const bootsOther = boot?.generation !== rollout.target;
+  const isUp = node.state === 'up' && runs !== undefined && runs !== rollout.target;
+  // Perhaps it was so before, too: the target is not to blame.
+  const isAsBefore = node.state === 'unhealthy' && runs !== undefined && runs === rollout.base;
+  const isUnseen = !facts.baseReports && boot?.gotKernel === true && hasBooted(node, step);
+  if (bootsOther && (isUp || isAsBefore || isUnseen)) return [{ kind: 'back', serial }];
+  if (isRunning && node.stepFor >= rollout.withinSeconds * 1000)
+    return [{ kind: 'skip', serial, reason: 'it did not come back', isDown: true }];
   if (rollout.atNextBoot || node.order === 'under way' || node.cycle === 'under way') return [];
-  if (bootsOther && (node.boot?.since ?? 0) >= step.failedAt) return []; // it boots the base already
-  if (node.answers) return node.order === 'taken' ? [] : [{ kind: 'order', serial }];
-  if (!node.hasPower || node.cycle !== undefined || node.order === 'taken') return [];
-  const isUnsure = step.cycledAt !== undefined && now < step.cycledAt + ANSWER_MS;
+  if (bootsOther && hasBooted(node, step)) return []; // it boots the base already
+  if (node.order === 'taken' || (node.settledFor ?? AGAIN_MS) < AGAIN_MS) return [];
+  const isPowersTurn = node.hasPower && node.cycle !== 'done' && (!node.answers || node.order !== undefined);
+  if (!isPowersTurn) return node.answers ? [{ kind: 'order', serial }] : [];
+  const isUnsure = node.cycle === undefined && step.cycledAt !== undefined && node.stepFor < ANSWER_MS;
   return isUnsure ? [] : [{ kind: 'cycle', serial }];
 }
 
-function tellNext(rollout: Rollout, facts: RolloutFacts, now: Instant): Action[] {
+function tellNext(rollout: Rollout, facts: RolloutFacts): Action[] {
   const waiting = [...facts.nodes.values()].filter(({ serial }) => !facts.steps.has(serial));
   const there = waiting.filter((node) => runsTarget(rollout, facts, node) && !failsCheck(rollout, node));
   if (there.length > 0) {
@@ -172,32 +194,45 @@ function tellNext(rollout: Rollout, facts: RolloutFacts, now: Instant): Action[]
       return { kind: rollout.check === undefined || check?.passed ? 'done' : 'check', serial } as const;
     });
   }
-  const isComing = (node: NodeFacts) => comesSoon(rollout, node, now);
-  if (!rollout.atNextBoot) {
-    const able = waiting.filter((node) => !isComing(node) && (node.answers || node.hasPower));
-    const order = (node: NodeFacts) => (node.state === 'up' ? 0 : node.answers ? 1 : 2);
-    const chosen = able
-      .toSorted((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1))
-      .slice(0, roomFor(rollout, facts.steps.values()));
-    if (chosen.length > 0) {
-      return chosen.map(({ serial, answers }) => ({ kind: 'tell', serial, by: answers ? 'order' : 'power' }));
-    }
-  }
-  if (waiting.some((node) => isComing(node) || (rollout.atNextBoot && node.answers))) return [];
+  if (rollout.atNextBoot && waiting.length > 0) return [];
+  const isComing = (node: NodeFacts) => comesSoon(rollout, node);
+  const able = waiting.filter((node) => canBeTold(node) && !isComing(node));
+  if (able.length > 0) return tellSome(rollout, facts, able);
+  if (waiting.some(isComing)) return [];
   if ([...facts.steps.values()].some(({ state }) => state === 'done')) return [{ kind: 'finish' }];
   const none =
     facts.nodes.size === 0 ? 'the image has no node any more' : 'none of its nodes could be reached';
   return [{ kind: 'stop', reason: `${none}: nobody has tried ${rollout.target}` }];
 }
 
+function tellSome(rollout: Rollout, { nodes, steps }: RolloutFacts, able: readonly NodeFacts[]): Action[] {
+  const down = [...steps].filter(([, step]) => isDown(step)).map(([serial]) => nodes.get(serial)?.name);
+  const room = roomFor(rollout, steps.values()) - down.length;
+  if (room <= 0) {
+    const reason = `no more nodes may be down beside ${down.join(', ')}: start or remove what did not come back`;
+    return [{ kind: 'stop', reason }];
+  }
+  const order = (node: NodeFacts) => (node.state === 'up' ? 0 : node.answers ? 1 : 2);
+  return able
+    .toSorted((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1))
+    .slice(0, room)
+    .map(({ serial, answers, boot }) => {
+      return { kind: 'tell', serial, by: answers ? 'order' : 'power', bootBefore: boot?.since };
+    });
+}
+
+/** Who is off, or was switched off, is left so: it gets the generation when it boots. */
+export const canBeTold = ({ state, answers, hasPower }: NodeFacts): boolean =>
+  answers || (hasPower && state !== 'off');
+
 /**
  * It boots, or was up when the service started: soon it answers, or its state tells that it does not. One that went off a
  * moment ago may be about to boot.
  */
-function comesSoon({ withinSeconds }: Rollout, node: NodeFacts, now: Instant): boolean {
+function comesSoon({ withinSeconds }: Rollout, node: NodeFacts): boolean {
   if (node.state === 'up') return !node.answers;
   if (node.state === 'unhealthy') return node.hasReported && !node.answers;
-  return node.state !== 'silent' && now < node.since + withinSeconds * 1000;
+  return node.state !== 'silent' && node.stateFor < withinSeconds * 1000;
 }
 
 function runsTarget({ target }: Rollout, { targetReports }: RolloutFacts, node: NodeFacts): boolean {
@@ -208,6 +243,8 @@ function runsTarget({ target }: Rollout, { targetReports }: RolloutFacts, node: 
 /** It says itself that it runs the target, and that something is wrong with it. */
 const isKnownBad = ({ target }: Rollout, { state, runs, answers }: NodeFacts): boolean =>
   state === 'unhealthy' && runs === target && answers;
+
+const isHopeless = ({ stateFor }: NodeFacts): boolean => stateFor >= HOPELESS_MS;
 
 const failsCheck = ({ check }: Rollout, node: NodeFacts): boolean =>
   check !== undefined && node.check?.passed === false;

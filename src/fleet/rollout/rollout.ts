@@ -35,6 +35,8 @@ export const stepSchema = z.discriminatedUnion('state', [
     state: z.literal('told'),
     toldAt: z.number(),
     by: z.enum(['order', 'power', 'itself']),
+    /** `since` of the last boot that was known then: any other is the boot that it was told to. */
+    bootBefore: z.number().optional(),
     /** It took the order to reboot. */
     takenAt: z.number().optional(),
     /** Its power was about to be cycled. */
@@ -47,6 +49,8 @@ export const stepSchema = z.discriminatedUnion('state', [
     toldAt: z.number(),
     failedAt: z.number(),
     reason: z.string(),
+    /** As when it was told. */
+    bootBefore: z.number().optional(),
     cycledAt: z.number().optional(),
     /** It runs the base again. */
     backAt: z.number().optional(),
@@ -54,7 +58,13 @@ export const stepSchema = z.discriminatedUnion('state', [
     retryAt: z.number().optional(),
   }),
   /** It could not be reached: it gets the target by the channel, at the end. */
-  z.object({ state: z.literal('skipped'), at: z.number(), reason: z.string() }),
+  z.object({
+    state: z.literal('skipped'),
+    at: z.number(),
+    reason: z.string(),
+    /** The rollout took it down, and it has not been up since. */
+    isDown: z.boolean().optional(),
+  }),
   /** It was removed, or has another image now. */
   z.object({ state: z.literal('left'), at: z.number(), reason: z.string() }),
 ]);
@@ -65,10 +75,14 @@ export type StepOf<State extends Step['state']> = Step & { readonly state: State
 export const isActive = ({ state }: Rollout): boolean =>
   state === 'running' || state === 'paused' || state === 'stopped';
 
-/** The rollout has taken the node down, and it is neither up again nor given up. */
-export const isDown = (step: Step): boolean =>
+/** The node is on its way to the target, or back. */
+export const isUnderWay = (step: Step): boolean =>
   step.state === 'told' ||
   (step.state === 'failed' && (step.backAt === undefined || step.retryAt !== undefined));
+
+/** The rollout has taken the node down, and it is not up again, be it given up or not. */
+export const isDown = (step: Step): boolean =>
+  isUnderWay(step) || (step.state === 'skipped' && step.isDown === true);
 
 /** How many may be down at once by now. */
 export function roomFor({ canary, batch }: Rollout, steps: Iterable<Step>): number {
@@ -78,5 +92,5 @@ export function roomFor({ canary, batch }: Rollout, steps: Iterable<Step>): numb
 
 /** What has a node boot the target. */
 export function assignmentFor({ id, image, target }: Rollout): Assignment {
-  return { image, generation: target, by: id, reason: `rollout ${id}` };
+  return { image, generation: target, by: id };
 }

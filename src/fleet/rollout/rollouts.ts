@@ -7,7 +7,7 @@ import type { Order } from '../../model/report.ts';
 import { throttle } from '../../model/throttle.ts';
 import type { Ipv4 } from '../../net/ipv4.ts';
 import type { Serial } from '../../net/serial.ts';
-import { assign, unassign } from '../assignments.ts';
+import { type Assignment, assign, unassign } from '../assignments.ts';
 import type { FleetEvent } from '../events.ts';
 import type { Fleet } from '../fleet.ts';
 import type { Power } from '../power.ts';
@@ -64,17 +64,17 @@ const LINES_INTERVAL_MS = 10_000;
 export class Rollouts {
   readonly #ports: RolloutsPorts;
   readonly #now: () => Instant;
-  readonly #startedAt: Instant;
   readonly #attempts = new Attempts();
   readonly #hands: Hands;
   readonly #inTurn = oneAtATime();
+  /** Rollouts that cannot go on → why, in words. */
+  readonly #heldUp = new Map<string, string>();
   readonly #failures: (tell: (left: number) => void) => void;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(ports: RolloutsPorts) {
     this.#ports = ports;
     this.#now = ports.now ?? Date.now;
-    this.#startedAt = this.#now();
     this.#hands = new Hands(ports);
     this.#failures = throttle(LINES_INTERVAL_MS, this.#now);
   }
@@ -106,20 +106,21 @@ export class Rollouts {
       const { channels, rollouts: book } = fleet;
       mustBeFree(book.activeOf(image));
       const target = await fleet.wholeGeneration(image, request.to);
-      const nodes = this.#nodesOf(image);
-      const base = baseOf(channels, target);
-      const id = book.nextId(image);
-      const rollout = settle(request, { id, target, base, nodes }, this.#now());
-      this.#mustHaveNone(nodes);
-      await fleet.lend(target, async (move) => {
+      return fleet.lend(target, async (move) => {
+        channels.find(image, target.id); // nobody has removed it meanwhile
+        const nodes = this.#nodesOf(image);
+        const base = baseOf(channels, target);
+        const id = book.nextId(image);
+        const rollout = settle(request, { id, target, base, nodes }, this.#now());
+        this.#mustHaveNone(nodes);
         const writes = [...book.writes(id, { rollout }), ...book.forgetOld(image)];
         if (base.generation && base.isElsewhere) await move(base.generation, 'rolled back', writes);
         else await this.#ports.transact(writes);
         book.took(id, { rollout });
+        for (const { serial } of nodes) fleet.boots.retry(serial);
+        this.#tell(rollout, 'started', undefined, `to ${rollout.target}`);
+        return rollout;
       });
-      for (const { serial } of nodes) fleet.boots.retry(serial);
-      this.#tell(rollout, 'started', undefined, `to ${rollout.target}`);
-      return rollout;
     });
   }
 
@@ -152,7 +153,10 @@ export class Rollouts {
     return this.#inTurn(async () => {
       const rollout = this.#mustBe(image, ['running', 'paused', 'stopped'], 'aborted');
       const ended: Rollout = { ...rollout, state: 'aborted', endedAt: this.#now() };
-      const aborted = await this.#turn(ended, 'aborted', {}, this.#unassignAll(rollout.id));
+      const { rollouts: book } = this.#ports.fleet;
+      const aborted = await book.ending(rollout.id, () =>
+        this.#turn(ended, 'aborted', {}, this.#unassignAll(rollout.id)),
+      );
       this.#attempts.keepOnly(this.#activeIds());
       return aborted;
     });
@@ -162,10 +166,13 @@ export class Rollouts {
   tick(): Promise<void> {
     return this.#inTurn(async () => {
       const { fleet, log } = this.#ports;
+      await this.#unassignLeft();
       for (const { id } of fleet.rollouts.active()) {
         try {
           await this.#advance(id);
+          this.#heldUp.delete(id);
         } catch (error) {
+          this.#heldUp.set(id, error instanceof Error ? error.message : String(error));
           this.#failures((left) =>
             log.error({ id: 'ROLLOUT_HELD_UP', rollout: id, err: error, left }, 'a rollout cannot go on'),
           );
@@ -173,6 +180,11 @@ export class Rollouts {
       }
       this.#attempts.keepOnly(this.#activeIds());
     });
+  }
+
+  /** Why it cannot go on for now, in words: what it would do next cannot be stored, or exported. */
+  heldUp(id: string): string | undefined {
+    return this.#ports.fleet.rollouts.isActive(id) ? this.#heldUp.get(id) : undefined;
   }
 
   /** What is known of its nodes now, for people. */
@@ -189,7 +201,6 @@ export class Rollouts {
         fallBack: (node) => fleet.boots.fallBack(node),
         hasPower: (node) => power.can(node),
         attempts: this.#attempts,
-        startedAt: this.#startedAt,
       },
       this.#now(),
     );
@@ -198,7 +209,7 @@ export class Rollouts {
   async #advance(id: string): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const rollout = this.#ports.fleet.rollouts.get(id);
-      const actions = rollout ? plan(rollout, this.facts(rollout), this.#now()) : [];
+      const actions = rollout ? plan(rollout, this.facts(rollout)) : [];
       if (actions.length === 0) return;
       for (const action of actions) await this.#act(id, action);
     }
@@ -253,11 +264,13 @@ export class Rollouts {
     const ended: Rollout = { ...rollout, state: 'finished', endedAt: this.#now() };
     const { rollouts: book } = fleet;
     try {
-      await fleet.lend(target, async (move) => {
-        const writes = [...book.writes(rollout.id, { rollout: ended }), ...this.#unassignAll(rollout.id)];
-        await move(target, 'published', writes);
-        book.took(rollout.id, { rollout: ended });
-      });
+      await book.ending(rollout.id, () =>
+        fleet.lend(target, async (move) => {
+          const writes = [...book.writes(rollout.id, { rollout: ended }), ...this.#unassignAll(rollout.id)];
+          await move(target, 'published', writes);
+          book.took(rollout.id, { rollout: ended });
+        }),
+      );
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return this.#stopFor(rollout, error.message);
@@ -321,6 +334,17 @@ export class Rollouts {
     return [...this.#ports.fleet.assignments.all()].flatMap(([serial, { by }]) =>
       by === id ? [unassign(serial)] : [],
     );
+  }
+
+  /** A node that began to boot while its rollout ended has an assignment of it, which counts no more. */
+  async #unassignLeft(): Promise<void> {
+    const { rollouts: book, assignments } = this.#ports.fleet;
+    const active = book.active();
+    const isLeft = ([serial, { by }]: [Serial, Assignment]) =>
+      !active.some(({ id }) => id === by || book.steps(id).has(serial));
+    const left = [...assignments.all()].filter(isLeft);
+    if (left.length === 0) return;
+    await this.#ports.transact(left.map(([serial]) => unassign(serial))).catch(() => {}); // the next tick tries again
   }
 
   #nodesOf(image: string): Node[] {

@@ -14,10 +14,13 @@ export interface StepChange {
 
 /** What is stored of a node by an action. It is durable before anything is done about the node. */
 export function stepAfter(action: StepAction, step: Step | undefined, now: Instant): StepChange {
-  const toldAt = step?.state === 'told' || step?.state === 'failed' ? step.toldAt : undefined;
+  const toldAt = step && 'toldAt' in step ? step.toldAt : undefined;
   switch (action.kind) {
     case 'tell':
-      return { step: { state: 'told', toldAt: now, by: action.by }, pointer: 'to target' };
+      return {
+        step: { state: 'told', toldAt: now, by: action.by, bootBefore: action.bootBefore },
+        pointer: 'to target',
+      };
     case 'cycle':
       return { step: step?.state === 'told' || step?.state === 'failed' ? { ...step, cycledAt: now } : step };
     case 'done':
@@ -27,7 +30,13 @@ export function stepAfter(action: StepAction, step: Step | undefined, now: Insta
       };
     case 'fail':
       return {
-        step: { state: 'failed', toldAt: toldAt ?? now, failedAt: now, reason: action.reason },
+        step: {
+          state: 'failed',
+          toldAt: toldAt ?? now,
+          failedAt: now,
+          reason: action.reason,
+          bootBefore: step?.state === 'told' ? step.bootBefore : undefined,
+        },
         pointer: 'away',
       };
     case 'back':
@@ -35,7 +44,10 @@ export function stepAfter(action: StepAction, step: Step | undefined, now: Insta
     case 'again':
       return { step: undefined };
     case 'skip':
-      return { step: { state: 'skipped', at: now, reason: action.reason }, pointer: 'away' };
+      return {
+        step: { state: 'skipped', at: now, reason: action.reason, isDown: action.isDown },
+        pointer: 'away',
+      };
     case 'leave':
       return { step: { state: 'left', at: now, reason: action.reason }, pointer: 'away' };
   }

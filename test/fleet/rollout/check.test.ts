@@ -89,6 +89,36 @@ describe('a check', () => {
     });
   });
 
+  for (const url of [
+    'http://%zz@127.0.0.1/',
+    'http://dc:a6:32:01:36:c2:8000/',
+    'http://09:8000/',
+    'http://08999999:8000/',
+    'https://',
+    'nonsense',
+  ]) {
+    it(`of what is no URL is not passed: ${url}`, async () => {
+      const { passed, text } = await askUrl(url, NEVER);
+      assert.equal(passed, false);
+      assert.match(text, /cannot be asked: .*URI|cannot be asked: .*URL/);
+    });
+  }
+
+  it('that goes wrong is one that is not passed, and repeated', async () => {
+    const results: CheckResult[] = [];
+    let count = 0;
+    const ask = () => {
+      count += 1;
+      if (count === 1) throw new Error('no such thing');
+      return Promise.resolve({ passed: true, text: '' });
+    };
+    await askUntilPassed(ask, (result) => results.push(result), NEVER);
+    assert.deepEqual(results, [
+      { passed: false, text: 'cannot be asked: no such thing' },
+      { passed: true, text: '' },
+    ]);
+  });
+
   it('is repeated until it passes, and no more', async () => {
     const results: CheckResult[] = [];
     let count = 0;
@@ -124,6 +154,8 @@ describe('a check URL', () => {
     'http://{ip}/{password}',
     'javascript:1',
     'http://{}/',
+    'http://{mac}:8000/',
+    'http://%zz@{ip}/',
   ]) {
     it(`is refused: ${bad}`, () => assert.throws(() => assertCheckUrl(bad), /\{ip\}/));
   }
@@ -136,5 +168,10 @@ describe('a check URL', () => {
     });
     assert.deepEqual(checkUrlOf(url, node, undefined), { lacks: 'its address is not known' });
     assert.deepEqual(checkUrlOf('http://{mac}/', node, undefined), { lacks: 'its mac is not known' });
+    const named = { ...node, name: '09' };
+    assertCheckUrl('http://{name}:8000/{mac}');
+    assert.deepEqual(checkUrlOf('http://{name}:8000/', named, undefined), {
+      lacks: 'http://09:8000/ is no URL',
+    });
   });
 });

@@ -24,6 +24,12 @@ const cases: Array<{
     waiting: 4,
     expect: NOW + 40_000 + 60_000,
   },
+  {
+    given: 'one is late by 43 s',
+    steps: [done(60), { state: 'told', toldAt: NOW - 103_000, by: 'order' }],
+    waiting: 0,
+    expect: NOW,
+  },
   { given: 'canaries are left', rollout: { canary: 3 }, steps: [done(10)], waiting: 6, expect: NOW + 20_000 },
   { given: 'it is paused', rollout: { state: 'paused' }, steps: [done(10)], waiting: 6 },
   { given: 'nodes boot when they please', rollout: { atNextBoot: true }, steps: [done(10)], waiting: 6 },
@@ -34,3 +40,11 @@ for (const { given, rollout: fields = {}, steps, waiting, expect } of cases) {
     assert.equal(estimateEnd(rollout(fields), steps, waiting, NOW), expect);
   });
 }
+
+it('the end of a rollout that is late is told anew every ten seconds', () => {
+  const steps: Step[] = [done(60), { state: 'told', toldAt: 0, by: 'order' }];
+  const ends = Array.from({ length: 60 }, (_, second) =>
+    estimateEnd(rollout({}), steps, 4, NOW + second * 1000),
+  );
+  assert.equal(new Set(ends).size, 7);
+});

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
-import { type Action, plan } from '../../../src/fleet/rollout/plan.ts';
-import type { Rollout, Step } from '../../../src/fleet/rollout/rollout.ts';
-import { GOOD, type Manner, MINUTE, SECOND, World } from './world.ts';
-
-const many = (count: number, manner: Manner = GOOD): Manner[] => Array.from({ length: count }, () => manner);
-const statesOf = ({ steps, machines }: World): string =>
-  [...machines.keys()].map((serial) => steps.get(serial)?.state ?? 'waiting').join(' ');
+import type { Action } from '../../../src/fleet/rollout/plan.ts';
+import type { Rollout } from '../../../src/fleet/rollout/rollout.ts';
+import { GOOD, type Manner, MINUTE, many, statesOf, TARGET, World } from './world.ts';
 
 describe('a rollout', () => {
   const cases: Array<{
@@ -161,12 +156,164 @@ describe('a rollout', () => {
     assert.equal(world.mostDown, 1);
   });
 
-  it('goes on without a node that never comes back, when a person resumes it', () => {
-    const world = new World([{ ...GOOD, target: 'panics' }, GOOD, GOOD]);
+  it('goes on without a node that never comes back, when a person resumes it and more may be down', () => {
+    const world = new World([GOOD, { ...GOOD, target: 'panics' }, ...many(5)], { batch: 2 });
     world.passUntilOver();
     world.resume();
     world.passUntilOver();
-    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'skipped done done']);
+    assert.deepEqual(
+      [world.rollout.state, statesOf(world)],
+      ['finished', `done skipped${' done'.repeat(5)}`],
+    );
+    assert.equal(world.mostDown, 2);
+  });
+
+  it('takes no other node down for one that never comes back, however often it is resumed', () => {
+    const world = new World(many(4, { ...GOOD, target: 'panics' }));
+    for (let resumes = 0; resumes < 3; resumes += 1) {
+      world.passUntilOver();
+      world.resume();
+    }
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['stopped', 'skipped waiting waiting waiting']);
+    assert.match(world.rollout.reason ?? '', /^no more nodes may be down beside pi-10000000/);
+    assert.equal(world.mostDown, 1);
+
+    (world.machine(0) as { manner: Manner }).manner = GOOD; // a person mended it, and switched it on
+    world.reboot(0);
+    world.passMinutes(5);
+    world.resume();
+    world.passMinutes(2);
+    assert.equal(statesOf(world).split(' ')[0], 'done', 'it has its turn again');
+  });
+
+  it('does not wait for a node that is down and was removed', () => {
+    const world = new World([{ ...GOOD, target: 'panics' }, GOOD]);
+    world.passUntilOver();
+    world.resume();
+    world.passUntilOver();
+    assert.equal(statesOf(world), 'skipped waiting');
+    world.machines.delete(world.serials()[0] as never);
+    world.resume();
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done']);
+  });
+
+  it('stops with a node whose power it cut and could not give back, and tries that again now and then', () => {
+    const deaf: Manner = { ...GOOD, isDeaf: true, power: true, cycle: 'on fails' };
+    const world = new World(many(4, deaf));
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['stopped', 'failed waiting waiting waiting']);
+    assert.match(world.rollout.reason ?? '', /it may have no power: on fails/);
+    const before = world.acted.length;
+    world.passMinutes(10);
+    const tries = world.acted.slice(before).map(({ kind }) => kind);
+    assert.ok(tries.length >= 3 && tries.length <= 6, tries.join(' '));
+    (world.machine(0) as { manner: Manner }).manner = { ...deaf, cycle: 'works' };
+    world.passMinutes(5);
+    assert.deepEqual([world.machine(0).state, world.machine(0).runs], ['up', world.rollout.base]);
+  });
+
+  it('skips a node that takes no order and whose power could not be cut', () => {
+    const world = new World([{ ...GOOD, isDeaf: true, power: true, cycle: 'off fails' }, GOOD]);
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'skipped done']);
+    const [step] = world.steps.values();
+    assert.match(step?.state === 'skipped' ? step.reason : '', /its power could not be cycled: off fails/);
+  });
+
+  it('leaves nodes off that are off, whatever switches them', () => {
+    const world = new World([{ ...GOOD, state: 'off', power: true }, GOOD]);
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'waiting done']);
+    assert.equal(world.machine(0).resets, 0);
+  });
+
+  it('stops with a node that was up and became unhealthy, before others are told', () => {
+    const world = new World([{ ...GOOD, target: 'sickens' }, { ...GOOD, bootSeconds: 120 }, ...many(3)]);
+    world.passUntilOver();
+    assert.deepEqual(
+      [world.rollout.state, statesOf(world)],
+      ['stopped', 'failed done waiting waiting waiting'],
+    );
+    assert.match(world.rollout.reason ?? '', /it was up, and became unhealthy/);
+    world.passMinutes(5);
+    assert.deepEqual([world.machine(0).state, world.machine(0).runs], ['up', world.rollout.base]);
+  });
+
+  it('has a node back that was unhealthy before', () => {
+    const world = new World([{ ...GOOD, isSick: true }, GOOD]);
+    world.machine(1).state = 'off';
+    world.passUntilOver();
+    world.passMinutes(5);
+    const [step] = world.steps.values();
+    assert.deepEqual(
+      [world.rollout.state, step?.state === 'failed' && step.backAt !== undefined],
+      ['stopped', true],
+    );
+  });
+
+  for (const [given, hours] of [
+    ['back', -1],
+    ['forth', 1],
+  ] as const) {
+    it(`does not mind that the clock is set ${given} on the way`, () => {
+      const world = new World([GOOD, { ...GOOD, target: 'unhealthy' }, GOOD]);
+      for (const states of ['told waiting waiting', 'done told waiting', 'done failed waiting']) {
+        for (let passes = 0; passes < 60 && statesOf(world) !== states; passes += 1) world.pass();
+        assert.equal(statesOf(world), states);
+        world.now += hours * 60 * MINUTE;
+      }
+      assert.match(world.rollout.reason ?? '', /unhealthy for 1m/);
+      world.passMinutes(2);
+      const { state, runs, resets } = world.machine(1);
+      assert.deepEqual([state, runs, resets], ['up', world.rollout.base, 2]);
+    });
+  }
+
+  it('leaves a node alone that fell back and boots the base', () => {
+    const world = new World([{ ...GOOD, target: 'panics', power: true }]);
+    world.passMinutes(1.5);
+    assert.deepEqual([world.machine(0).state, world.machine(0).boot?.generation], ['kernel', TARGET]);
+    world.fallenBack.add(world.serials()[0] as never);
+    world.reboot(0);
+    world.passUntilOver();
+    assert.match(world.rollout.reason ?? '', /it fell back to web-00000000000a/);
+    world.passMinutes(10);
+    const { state, runs, resets } = world.machine(0);
+    assert.deepEqual([state, runs, resets], ['up', world.rollout.base, 2]);
+  });
+
+  it('orders a node back again that refused, though not at once, and cuts its power at last', () => {
+    for (const power of [false, true]) {
+      const world = new World([{ ...GOOD, target: 'unhealthy' }]);
+      world.passMinutes(1);
+      (world.machine(0) as { manner: Manner }).manner = { ...GOOD, target: 'unhealthy', isDeaf: true, power };
+      const before = world.acted.length;
+      world.passMinutes(12);
+      const tries = world.acted.slice(before).map(({ kind }) => kind);
+      assert.deepEqual(
+        tries,
+        power ? ['fail', 'order', 'cycle', 'back'] : ['fail', 'order', 'order', 'order', 'order'],
+      );
+    }
+  });
+
+  it('asks the check anew when a node was not well in between', () => {
+    const world = new World([GOOD], { check: 'http://{ip}/' });
+    while (world.machine(0).runs !== TARGET) world.pass();
+    const [first] = world.plan();
+    assert.equal(first?.kind, 'check');
+    world.act(first as Action);
+    world.machine(0).state = 'unhealthy';
+    assert.deepEqual(world.plan(), []);
+    Object.assign(world.machine(0), { state: 'up', since: world.now + 1 });
+    assert.deepEqual(
+      world.plan().map(({ kind }) => kind),
+      ['check'],
+    );
+    world.passUntilOver();
+    assert.equal(world.rollout.state, 'finished');
   });
 
   it('leaves out who is removed on the way', () => {
@@ -187,22 +334,6 @@ describe('a rollout', () => {
     assert.deepEqual([world.rollout.state, statesOf(world)], ['stopped', 'failed waiting waiting']);
     assert.match(world.rollout.reason ?? '', /no longer there/);
     assert.equal(world.machine(0).runs, world.rollout.base);
-  });
-
-  it('at the next boot reboots nobody, and takes no more than it may', () => {
-    const world = new World(many(4), { atNextBoot: true, batch: 2 });
-    world.passMinutes(30);
-    assert.equal(statesOf(world), 'waiting waiting waiting waiting');
-    for (const index of [0, 1, 2]) world.reboot(index);
-    world.passMinutes(5);
-    assert.equal(statesOf(world), 'done waiting waiting waiting', 'one canary');
-    for (const index of [1, 2, 3]) world.reboot(index);
-    world.passMinutes(5);
-    assert.equal(statesOf(world), 'done done done waiting');
-    world.reboot(3);
-    world.passUntilOver();
-    assert.equal(world.rollout.state, 'finished');
-    assert.ok(world.acted.every(({ kind }) => kind !== 'order' && kind !== 'cycle'));
   });
 });
 
@@ -230,85 +361,5 @@ describe('an order', () => {
     world.passUntilOver();
     const kinds = world.acted.map(({ kind }: Action) => kind);
     assert.deepEqual(kinds, ['tell', 'order', 'done', 'finish']);
-  });
-});
-
-const manners = fc.record<Manner>({
-  target: fc.constantFrom('good', 'good', 'good', 'panics', 'unhealthy', 'no kernel'),
-  power: fc.boolean(),
-  state: fc.constantFrom('up', 'up', 'up', 'off', 'silent'),
-  isDeaf: fc.constantFrom(false, false, false, true),
-  bootSeconds: fc.constantFrom(20, 60, 290, 400),
-  check: fc.constantFrom('passes', 'passes', 'fails'),
-});
-const racks = fc.array(manners, { minLength: 1, maxLength: 9 });
-const sizes = fc.record({ canary: fc.integer({ min: 1, max: 3 }), batch: fc.integer({ min: 1, max: 4 }) });
-const checks = fc.constantFrom<Partial<Rollout>>({}, { check: 'http://{ip}/' });
-
-describe('whatever the nodes are like', () => {
-  it('never more are down than are told at once, and who fails ends with the base', () => {
-    fc.assert(
-      fc.property(racks, sizes, checks, (rack, size, check) => {
-        const world = new World(rack, { ...size, ...check });
-        world.passUntilOver();
-        if (world.rollout.state === 'stopped') world.passMinutes(20);
-        assert.notEqual(world.rollout.state, 'running', 'it comes to an end');
-        assert.ok(world.mostDown <= Math.max(size.canary, size.batch), `${world.mostDown} were down`);
-        for (const [serial, step] of world.steps) {
-          if (step.state !== 'failed') continue;
-          assert.equal(world.intended(serial), world.channel);
-          const machine = world.machines.get(serial);
-          const comesBack = machine?.manner.power || machine?.state === 'unhealthy';
-          if (comesBack && !machine?.manner.isDeaf)
-            assert.deepEqual([machine?.runs, machine?.state], [world.rollout.base, 'up']);
-        }
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  it('a service that is killed again and again comes to the same end, and reboots nobody twice', () => {
-    // Machines that answer: of others, what was under way at the kill is nobody's knowledge.
-    const hale = fc.array(
-      manners.map((manner): Manner => ({ ...manner, state: 'up', isDeaf: false, bootSeconds: 40 })),
-      { minLength: 1, maxLength: 6 },
-    );
-    fc.assert(
-      fc.property(
-        hale,
-        sizes,
-        fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 8 }),
-        (rack, size, kills) => {
-          const calm = new World(rack, size);
-          calm.passUntilOver();
-          const shaken = new World(rack, size);
-          for (const passes of kills) {
-            for (let count = 0; count < passes && shaken.rollout.state === 'running'; count += 1)
-              shaken.pass();
-            shaken.kill();
-          }
-          shaken.passUntilOver();
-          if (calm.rollout.state === 'stopped') {
-            calm.passMinutes(20);
-            shaken.passMinutes(20);
-          }
-          assert.equal(shaken.rollout.state, calm.rollout.state);
-          assert.ok(shaken.mostDown <= Math.max(size.canary, size.batch));
-          for (const [index, serial] of calm.serials().entries()) {
-            const step: Step | undefined = calm.steps.get(serial);
-            assert.equal(shaken.steps.get(serial)?.state, step?.state);
-            if (step?.state === 'done') assert.equal(shaken.machine(index).resets, 1, 'rebooted once');
-          }
-        },
-      ),
-      { numRuns: 300 },
-    );
-  });
-
-  it('plan stands still for what is over', () => {
-    const world = new World(many(2));
-    world.passMinutes(0.5);
-    for (const state of ['aborted', 'finished'] as const)
-      assert.deepEqual(plan({ ...world.rollout, state }, world.facts(), world.now + 60 * SECOND), []);
   });
 });

@@ -67,6 +67,10 @@ export class Rack {
   /** Paths of each set of exports that was applied. */
   readonly exported: string[][] = [];
   readonly events: ToldEvent[] = [];
+  /** What becomes of each set of exports; rejects where they cannot be applied. */
+  onExports: () => Promise<void> = async () => {};
+  /** Before a rollout's writes are the disk's; rejects where it does not take them. */
+  onWrites: () => Promise<void> = async () => {};
   check: (url: string) => Promise<CheckResult> = async () => ({ passed: true, text: 'answers 200' });
   store = mortal(new SqliteStore(join(this.folder, 'state.db')));
   fleet!: Fleet;
@@ -80,6 +84,7 @@ export class Rack {
     const exporter = {
       kind: 'none' as const,
       apply: async (desired: ReadonlyArray<{ path: string }>) => {
+        await this.onExports();
         this.exported.push(desired.map(({ path }) => path));
       },
       state: () => ({ exports: [] }),
@@ -101,7 +106,10 @@ export class Rack {
     const { fleet } = this;
     this.rollouts = new Rollouts({
       fleet,
-      transact: (writes) => store.transact({ writes }),
+      transact: async (writes) => {
+        await this.onWrites();
+        return store.transact({ writes });
+      },
       send: async ({ serial, name }) => {
         if (this.deaf.has(name)) throw new Refusal(`${name} takes no orders`, '');
         this.reset(serial);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assign } from '../../../src/fleet/assignments.ts';
 import type { RolloutRequest } from '../../../src/fleet/rollout/start.ts';
+import { parseSerial } from '../../../src/net/serial.ts';
 import { generation, NEW, OLD, Rack, until } from './rack.ts';
 
 describe('rollouts', () => {
@@ -204,6 +206,121 @@ describe('rollouts', () => {
       'pi-1 runs on it',
     );
   });
+
+  /** What waits until it is let go. */
+  function gate(): { readonly passed: Promise<void>; open(): void } {
+    let open = () => {};
+    const passed = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    return { passed, open: () => open() };
+  }
+
+  it('give nobody the target any more while their end is being stored', async () => {
+    await start({ atNextBoot: true });
+    const { passed, open } = gate();
+    rack.onWrites = () => passed;
+    const aborting = rack.rollouts.abort('web');
+    await sleep(50);
+    await rack.bootNow(rack.node('pi-1').serial);
+    open();
+    await aborting;
+    assert.equal(rack.boots.at(-1), `pi-1 ${OLD.id}`);
+    assert.deepEqual([...rack.fleet.rollouts.steps('web.1')], []);
+  });
+
+  it('go on when their end could not be stored', async () => {
+    await start({ atNextBoot: true });
+    rack.onWrites = () => Promise.reject(new Error('no space left'));
+    await assert.rejects(rack.rollouts.abort('web'), /no space left/);
+    rack.onWrites = async () => {};
+    await rack.bootNow(rack.node('pi-1').serial);
+    assert.equal(rack.boots.at(-1), `pi-1 ${NEW.id}`);
+  });
+
+  it('that are not known have no hold on a node, also one that an earlier run of the service left', async () => {
+    const { serial } = rack.node('pi-2');
+    const left = assign(serial, { image: 'web', generation: NEW.id, by: 'web.7' });
+    await rack.store.transact({ writes: [left] });
+    await rack.kill();
+    await rack.open();
+    assert.equal(rack.fleet.intended(rack.node('pi-2'))?.id, OLD.id);
+    await until('it is forgotten', () => rack.fleet.assignments.all().size === 0);
+  });
+
+  it('at the next boot give a machine that nobody added what is published', async () => {
+    await start({ atNextBoot: true });
+    const stranger = { ...rack.node('pi-1'), serial: parseSerial('deadbeef'), name: 'pi-deadbeef' };
+    assert.equal(rack.fleet.pin(stranger, 'config.txt')?.generation.id, OLD.id);
+    assert.equal(rack.fleet.intended(stranger)?.id, OLD.id);
+    assert.equal(rack.fleet.rollouts.steps('web.1').size, 0);
+  });
+
+  it('run, and tell that, although the exports could not be applied once more after a change', async () => {
+    rack.onExports = async () => {
+      if (state() !== undefined) throw new Error('no NFS server');
+    };
+    await start();
+    rack.onExports = async () => {
+      if (state() === 'finished') throw new Error('no NFS server');
+    };
+    await until('it is finished', () => state() === 'finished');
+    await until('that is told', () => rack.told().includes('finished'));
+    assert.equal(rack.told()[0], 'started');
+    assert.equal(published(), NEW.id);
+  });
+
+  it('go back to what is published when their turn comes', async () => {
+    const between = generation('web-000000000003', 3);
+    rack.sealed = [OLD, NEW, between];
+    const { passed, open } = gate();
+    rack.onExports = () => passed;
+    const publishing = rack.fleet.publish('web', between.id);
+    await sleep(50);
+    const starting = start({ to: NEW.id });
+    await sleep(50);
+    open();
+    await publishing;
+    assert.equal((await starting).base, between.id);
+    assert.equal(published(), between.id);
+  });
+
+  it('that are refused leave nothing exported', async () => {
+    await assert.rejects(start({ check: 'http://{mac}:8000/' }), /no http or https URL/);
+    assert.ok(!rack.exported.at(-1)?.some((path) => path.endsWith(NEW.id)));
+  });
+
+  const ends: Array<{ until: string; arrives: () => Promise<void> }> = [
+    {
+      until: 'they go on',
+      arrives: async () => {
+        rack.onWrites = async () => {};
+        await until('it has stopped', () => state() === 'stopped');
+        await until('it goes on', () => rack.rollouts.heldUp('web.1') === undefined);
+      },
+    },
+    {
+      until: 'they are given up',
+      arrives: async () => {
+        rack.rollouts.tick = async () => {};
+        await sleep(50);
+        rack.onWrites = async () => {};
+        await rack.rollouts.abort('web');
+      },
+    },
+  ];
+  for (const { until: what, arrives } of ends) {
+    it(`say what holds them up until ${what}`, async () => {
+      rack.bad.set(NEW.id, 'nginx.service');
+      await start({ withinSeconds: 1 });
+      await until('the canary boots it', () => rack.boots.includes(`pi-1 ${NEW.id}`));
+      rack.onWrites = () => Promise.reject(new Error('no space left'));
+      await until('it is held up', () => rack.rollouts.heldUp('web.1') === 'no space left');
+      assert.equal(state(), 'running');
+      await arrives();
+      assert.equal(rack.rollouts.heldUp('web.1'), undefined);
+    });
+  }
 
   const refused: Array<{
     given: string;

@@ -1,3 +1,4 @@
+import { type Attempt, Attempts } from '../../../src/fleet/rollout/attempts.ts';
 import {
   type Action,
   ANSWER_MS,
@@ -16,9 +17,14 @@ export const MINUTE = 60 * SECOND;
 
 /** How a machine takes what it is given. */
 export interface Manner {
-  /** With the target: it comes up; its kernel does not; it reports failures; it asks for its files and stops. */
-  readonly target: 'good' | 'panics' | 'unhealthy' | 'no kernel';
+  /**
+   * With the target: it comes up; its kernel does not; it reports failures; it asks for its files and stops; it is up, and a
+   * minute later no longer well.
+   */
+  readonly target: 'good' | 'panics' | 'unhealthy' | 'no kernel' | 'sickens';
   readonly power: boolean;
+  /** What becomes of a power cycle. */
+  readonly cycle: 'works' | 'off fails' | 'on fails';
   /** At the start. */
   readonly state: 'up' | 'off' | 'silent';
   /** It takes no order although it reports. */
@@ -26,11 +32,14 @@ export interface Manner {
   /** Seconds from the reset to being up. */
   readonly bootSeconds: number;
   readonly check: 'passes' | 'fails';
+  /** Whatever it runs, it reports failures. */
+  readonly isSick?: boolean;
 }
 
 export const GOOD: Manner = {
   target: 'good',
   power: false,
+  cycle: 'works',
   state: 'up',
   isDeaf: false,
   bootSeconds: 40,
@@ -48,30 +57,26 @@ interface Machine {
   resets: number;
 }
 
-interface Attempt {
-  step: string;
-  order?: 'under way' | 'taken' | 'unanswered';
-  cycle?: 'under way' | 'done' | 'failed';
-  check?: { passed: boolean; text: string };
-  settlesAt?: number;
-}
-
 /** A rack of machines, the stored part of a rollout, and what a run of the service knows beside it. */
 export class World {
+  /** Of the appliance's clock, that anybody may set; the other one goes on. */
   now = 1_000 * MINUTE;
+  #elapsed = 0;
   rollout: Rollout;
   steps = new Map<Serial, Step>();
   readonly machines = new Map<Serial, Machine>();
   pointers = new Set<Serial>();
   channel = BASE;
+  /** They get what they ran last, whatever they are to boot. */
+  readonly fallenBack = new Set<Serial>();
   isTargetThere = true;
   mostDown = 0;
   readonly acted: Action[] = [];
-  #attempts = new Map<Serial, Attempt>();
-  #startedAt: number;
+  #attempts = new Attempts(() => this.#elapsed);
+  /** When an order under way comes to its end. */
+  #settlesAt = new Map<Attempt, number>();
 
   constructor(manners: readonly Manner[], options: Partial<Rollout> = {}) {
-    this.#startedAt = this.now;
     this.rollout = {
       id: 'web.1',
       image: 'web',
@@ -88,7 +93,7 @@ export class World {
     manners.forEach((manner, index) => {
       this.machines.set((0x10000000 + index).toString(16) as Serial, {
         manner,
-        state: manner.state,
+        state: manner.isSick && manner.state === 'up' ? 'unhealthy' : manner.state,
         since: this.now - 60 * MINUTE,
         runs: manner.state === 'up' ? BASE : undefined,
         boot:
@@ -115,13 +120,16 @@ export class World {
 
   /** What the machine would boot. */
   intended(serial: Serial): string {
+    if (this.fallenBack.has(serial)) return BASE;
     return this.pointers.has(serial) && this.isTargetThere ? TARGET : this.channel;
   }
 
   facts(): RolloutFacts {
     const nodes = [...this.machines].map(([serial, machine]): [Serial, NodeFacts] => {
-      const { order, cycle, check } = this.#attempt(serial);
+      const attempt = this.#attempt(serial);
       const { state, since, runs, boot, manner } = machine;
+      const stateFor = attempt.sees(state, since, this.now);
+      const { order, cycle, trouble, check } = attempt;
       const isHeard = state === 'up' || state === 'unhealthy';
       return [
         serial,
@@ -129,15 +137,18 @@ export class World {
           serial,
           name: `pi-${serial}`,
           state,
-          since,
+          stateFor,
+          stepFor: attempt.stepFor(),
+          settledFor: attempt.settledFor(),
           answers: isHeard && runs !== undefined,
           hasReported: isHeard && runs !== undefined,
           runs: isHeard ? runs : undefined,
           boot,
-          hasFallenBack: false,
+          hasFallenBack: this.fallenBack.has(serial),
           hasPower: manner.power,
           order,
           cycle,
+          trouble,
           check,
         },
       ];
@@ -148,12 +159,11 @@ export class World {
       isTargetThere: this.isTargetThere,
       targetReports: true,
       baseReports: true,
-      startedAt: this.#startedAt,
     };
   }
 
   plan(): Action[] {
-    return plan(this.rollout, this.facts(), this.now);
+    return plan(this.rollout, this.facts());
   }
 
   /** Five seconds; first what the rollout does in that moment. */
@@ -161,11 +171,16 @@ export class World {
     for (let round = 0; round < 4; round += 1) {
       const actions = this.plan();
       if (actions.length === 0) break;
-      for (const action of actions) this.#act(action);
+      for (const action of actions) this.act(action);
     }
     const down = [...this.machines].filter(([serial, machine]) => this.#isDown(serial, machine)).length;
     this.mostDown = Math.max(this.mostDown, down);
+    this.#wait();
+  }
+
+  #wait(): void {
     this.now += 5 * SECOND;
+    this.#elapsed += 5 * SECOND;
     for (const [serial, machine] of this.machines) this.#live(serial, machine);
   }
 
@@ -182,12 +197,8 @@ export class World {
   kill(seconds = 10): void {
     this.steps = structuredClone(this.steps);
     this.rollout = structuredClone(this.rollout);
-    this.#attempts = new Map();
-    for (let count = 0; count < seconds / 5; count += 1) {
-      this.now += 5 * SECOND;
-      for (const [serial, machine] of this.machines) this.#live(serial, machine);
-    }
-    this.#startedAt = this.now;
+    this.#attempts = new Attempts(() => this.#elapsed);
+    for (let count = 0; count < seconds / 5; count += 1) this.#wait();
   }
 
   resume(): void {
@@ -199,26 +210,15 @@ export class World {
 
   /** It was up when the rollout began, and is not now. */
   #isDown(serial: Serial, { manner, state }: Machine): boolean {
-    const step = this.steps.get(serial);
-    return manner.state === 'up' && state !== 'up' && step?.state !== 'skipped';
+    const isWell = state === 'up' || (manner.isSick && state === 'unhealthy');
+    return manner.state === 'up' && !isWell && this.steps.get(serial)?.state !== 'done';
   }
 
   #attempt(serial: Serial): Attempt {
-    const step = this.steps.get(serial);
-    const name =
-      step?.state === 'told'
-        ? `told ${step.toldAt}`
-        : step?.state === 'failed'
-          ? `failed ${step.failedAt}`
-          : (step?.state ?? 'waiting');
-    const present = this.#attempts.get(serial);
-    if (present?.step === name) return present;
-    const attempt: Attempt = { step: name };
-    this.#attempts.set(serial, attempt);
-    return attempt;
+    return this.#attempts.of(this.rollout.id, serial, this.steps.get(serial));
   }
 
-  #act(action: Action): void {
+  act(action: Action): void {
     this.acted.push(action);
     if (action.kind === 'stop') {
       this.rollout = { ...this.rollout, state: 'stopped', reason: action.reason };
@@ -241,7 +241,8 @@ export class World {
       const attempt = this.#attempt(serial);
       attempt.order = 'under way';
       const takes = machine?.state === 'up' || machine?.state === 'unhealthy';
-      attempt.settlesAt = this.now + (takes && !machine?.manner.isDeaf ? 5 * SECOND : ANSWER_MS);
+      const takesMs = takes && !machine?.manner.isDeaf ? 5 * SECOND : ANSWER_MS;
+      this.#settlesAt.set(attempt, this.#elapsed + takesMs);
       return;
     }
     const { step, pointer } = stepAfter(action, this.steps.get(serial), this.now);
@@ -251,8 +252,11 @@ export class World {
     if (pointer === 'away') this.pointers.delete(serial);
     if (action.kind === 'fail') this.rollout = { ...this.rollout, state: 'stopped', reason: action.reason };
     if (action.kind === 'cycle' && machine) {
-      this.#attempt(serial).cycle = 'done';
-      this.#reset(machine);
+      const { cycle } = machine.manner;
+      const outcome = { works: 'done', 'off fails': 'failed', 'on fails': 'left off' } as const;
+      this.#attempt(serial).settle({ cycle: outcome[cycle], trouble: cycle });
+      if (cycle !== 'off fails') this.#reset(machine);
+      if (cycle === 'on fails') machine.resetAt = undefined;
     }
   }
 
@@ -260,7 +264,7 @@ export class World {
     machine.state = 'off';
     machine.since = this.now;
     machine.runs = undefined;
-    machine.resetAt = this.now;
+    machine.resetAt = this.#elapsed;
     machine.resets += 1;
   }
 
@@ -270,16 +274,16 @@ export class World {
 
   #live(serial: Serial, machine: Machine): void {
     const attempt = this.#attempt(serial);
-    if (attempt.order === 'under way' && this.now >= (attempt.settlesAt ?? 0)) {
+    if (attempt.order === 'under way' && this.#elapsed >= (this.#settlesAt.get(attempt) ?? 0)) {
       const takes = (machine.state === 'up' || machine.state === 'unhealthy') && !machine.manner.isDeaf;
-      attempt.order = takes ? 'taken' : 'unanswered';
+      attempt.settle({ order: takes ? 'taken' : 'unanswered' });
       if (takes) this.#reset(machine);
       const step = this.steps.get(serial);
       if (takes && step?.state === 'told') this.steps.set(serial, { ...step, takenAt: this.now });
     }
     if (machine.resetAt === undefined) return;
     const { bootSeconds, target } = machine.manner;
-    const elapsed = this.now - machine.resetAt;
+    const elapsed = this.#elapsed - machine.resetAt;
     const enter = (state: NodeFacts['state']) => {
       machine.state = state;
       machine.since = this.now;
@@ -298,8 +302,12 @@ export class World {
       const isTarget = machine.boot.generation === TARGET;
       if (isTarget && target === 'panics') return;
       machine.runs = machine.boot.generation;
+      if (!isTarget || target !== 'sickens') machine.resetAt = undefined;
+      const isSick = machine.manner.isSick || (isTarget && target === 'unhealthy');
+      enter(isSick ? 'unhealthy' : 'up');
+    } else if (machine.state === 'up' && elapsed >= bootSeconds * SECOND + MINUTE) {
       machine.resetAt = undefined;
-      enter(isTarget && target === 'unhealthy' ? 'unhealthy' : 'up');
+      enter('unhealthy');
     }
   }
 
@@ -315,3 +323,10 @@ export class World {
     machine.boot = { ...machine.boot, generation: TARGET };
   }
 }
+
+export const many = (count: number, manner: Manner = GOOD): Manner[] =>
+  Array.from({ length: count }, () => manner);
+
+/** Of all machines, in order. */
+export const statesOf = ({ steps, machines }: World): string =>
+  [...machines.keys()].map((serial) => steps.get(serial)?.state ?? 'waiting').join(' ');

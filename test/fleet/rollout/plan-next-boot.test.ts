@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { GOOD, many, statesOf, World } from './world.ts';
+
+describe('a rollout at the next boot', () => {
+  it('reboots nobody, and takes no more than it may', () => {
+    const world = new World(many(4), { atNextBoot: true, batch: 2 });
+    world.passMinutes(30);
+    assert.equal(statesOf(world), 'waiting waiting waiting waiting');
+    for (const index of [0, 1, 2]) world.reboot(index);
+    world.passMinutes(5);
+    assert.equal(statesOf(world), 'done waiting waiting waiting', 'one canary');
+    for (const index of [1, 2, 3]) world.reboot(index);
+    world.passMinutes(5);
+    assert.equal(statesOf(world), 'done done done waiting');
+    world.reboot(3);
+    world.passUntilOver();
+    assert.equal(world.rollout.state, 'finished');
+    assert.ok(world.acted.every(({ kind }) => kind !== 'order' && kind !== 'cycle'));
+  });
+
+  for (const state of ['off', 'silent'] as const) {
+    it(`waits for nodes that are ${state}, and takes no more than it may when they come`, () => {
+      const world = new World(many(4, { ...GOOD, state }), { atNextBoot: true });
+      world.passMinutes(8 * 60);
+      assert.deepEqual(
+        [world.rollout.state, statesOf(world)],
+        ['running', 'waiting waiting waiting waiting'],
+      );
+      const reboot = () => {
+        for (const index of [0, 1, 2, 3]) if (world.step(index) === undefined) world.reboot(index);
+        world.passMinutes(5);
+        return statesOf(world);
+      };
+      assert.equal(reboot(), 'done waiting waiting waiting');
+      world.passMinutes(8 * 60);
+      assert.deepEqual([world.rollout.state, world.channel], ['running', world.rollout.base]);
+      assert.equal(reboot(), 'done done waiting waiting');
+      reboot();
+      reboot();
+      assert.deepEqual([world.rollout.state, world.channel], ['finished', world.rollout.target]);
+    });
+  }
+
+  it('goes by itself when all that have not booted are removed', () => {
+    const world = new World([GOOD, { ...GOOD, state: 'off' }], { atNextBoot: true });
+    world.reboot(0);
+    world.passMinutes(5);
+    assert.equal(statesOf(world), 'done waiting');
+    world.machines.delete(world.serials()[1] as never);
+    world.pass();
+    assert.equal(world.rollout.state, 'finished');
+  });
+});
