@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
 import type { BootKeyAnswer, FirmwareConfigAnswer } from '../api/schemas.ts';
 import { callApi } from './client.ts';
+import { nodeArgument } from './node-argument.ts';
+import { nodePath } from './nodes.ts';
 
 /** Both commands print what goes into a file on stdout, and what is for a person on stderr. */
 export function addBootCommands(program: Command): void {
@@ -26,7 +28,8 @@ export function addBootCommands(program: Command): void {
     });
 
   program
-    .command('firmware-config <serial|name>')
+    .command('firmware-config')
+    .addArgument(nodeArgument())
     .description("what to set in a Pi's boot EEPROM so that it boots from here, and how")
     .addOption(
       new Option('--http', 'boot.img over HTTP, signed (default, where HTTP is served)').conflicts('tftp'),
@@ -35,7 +38,7 @@ export function addBootCommands(program: Command): void {
     .option('--json', 'for scripts')
     .action(async (reference: string, options: { http?: boolean; tftp?: boolean; json?: boolean }) => {
       const query = options.http ? '?boot=http' : options.tftp ? '?boot=tftp' : '';
-      const path = `/v1/nodes/${encodeURIComponent(reference)}/firmware-config${query}`;
+      const path = `${nodePath(reference)}/firmware-config${query}`;
       const answer = await callApi<FirmwareConfigAnswer>(program, 'GET', path);
       if (options.json) {
         console.log(JSON.stringify(answer, null, 2));

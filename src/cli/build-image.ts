@@ -29,21 +29,16 @@ interface BuildOptions {
 
 export function addBuildCommand(program: Command): void {
   program
-    .command('build-image <name>')
+    .command('build-image <image>')
     .description('build an image from its recipe, seal it, and have nodes boot it from now on (needs root)')
     .option('--dry-run', 'only print the steps, and what the cache has of them')
-    .option(
-      '--set <variable=value>',
-      "a value for one of the recipe's variables; may be repeated",
-      collect,
-      [],
-    )
-    .option('--locked', "exactly the packages of the recipe's image.lock")
-    .option('--lock <file>', 'exactly the packages of this lock')
+    .option('--set <variable=value>', "a value for one of the recipe's variables; may be repeated", collect)
+    .option('--locked', "install exactly the packages of the recipe's image.lock")
+    .option('--lock <file>', 'install exactly the packages of this lock')
     .option('--update', 'ask the archive for newer packages')
     .option('--no-cache', 'run every step again')
     .option('--no-publish', 'only seal it, for netboot rollout to move nodes to it')
-    .option('--from-step <id>', 'run this step and all after it again')
+    .option('--from-step <id>', 'run this step and all after it again; --dry-run tells the ids')
     .option('--verbose', 'show all that the build prints')
     .option('--json', 'for scripts')
     .action(async (name: string, options: BuildOptions) => {

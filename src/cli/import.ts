@@ -18,7 +18,7 @@ export function addImportCommand(program: Command): void {
     .description(
       'make an image of Raspberry Pi OS as it comes for a card (.img, .img.xz, .img.zst, .img.gz), and build it (needs root)',
     )
-    .option('--name <name>', "of the image (default: from the file's name)")
+    .option('--name <image>', "its name (default: made of the file's name)")
     .option('--sha256 <sum>', 'what the file must be (default: what <file>.sha256 beside it says)')
     .option('--verbose', 'show all that the build prints')
     .option('--json', 'for scripts')

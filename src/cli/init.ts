@@ -107,7 +107,7 @@ export function renderConfig(
     '# netboot: written by "netboot init". Unknown keys are errors; see the README for all of them.',
     'interfaces:',
     `  ${name}:                  # ${address}/${prefix}`,
-    `    dhcp: ${dhcp}            # proxy: beside another DHCP server; full: the only one; off: TFTP and NFS alone`,
+    `    dhcp: ${dhcp}            # proxy: beside another DHCP server; full: the only one; off: no DHCP, all else is served`,
     ...(dhcp === 'full' ? full : []),
     'nodes:',
     '  unknown: hold             # a Pi nobody added is listed as waiting, and told nothing about booting',

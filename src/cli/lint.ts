@@ -4,19 +4,19 @@ import { loadConfig } from './config-file.ts';
 import { collect, parseSettings } from './settings.ts';
 
 interface LintOptions {
-  set: readonly string[];
+  set?: readonly string[];
   json?: boolean;
   printSchema?: boolean;
 }
 
 export function addLintCommand(program: Command): void {
   program
-    .command('lint-image [name]')
-    .description('say all that is wrong with the recipe of one image, or of all')
-    .option('--set <variable=value>', 'as build-image has it; may be repeated', collect, [])
-    .option('--json', 'print JSON')
+    .command('lint-image [image]')
+    .description('check the recipe of an image, or of all images, and say all that is wrong')
+    .option('--set <variable=value>', "a value for one of the recipe's variables; may be repeated", collect)
+    .option('--json', 'for scripts')
     .option('--print-schema', 'print the format of image.yaml as JSON schema, for editors')
-    .action(async (name: string | undefined, { set, json, printSchema }: LintOptions) => {
+    .action(async (name: string | undefined, { set = [], json, printSchema }: LintOptions) => {
       if (printSchema) {
         const { printRecipeSchema } = await import('../imaging/recipe/json-schema.ts');
         process.stdout.write(printRecipeSchema());

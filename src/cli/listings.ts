@@ -22,7 +22,12 @@ export function addListCommands(program: Command): void {
   };
   listing('exports', '/v1/exports', 'list the NFS exports', formatExports);
   listing('leases', '/v1/leases', 'list the DHCP leases', formatLeases);
-  listing('status', '/v1/status', 'how the service is', formatStatus);
+  listing(
+    'status',
+    '/v1/status',
+    'how the service is: its interfaces, warnings, problems, and what it has answered so far',
+    formatStatus,
+  );
 }
 
 function formatExports(exports: readonly ExportStatus[]): string {

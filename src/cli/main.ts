@@ -26,7 +26,6 @@ const program = new Command('netboot')
     '-c, --config <file>',
     'configuration file (default: NETBOOT_CONFIG, then /etc/netboot/netboot.yaml)',
   )
-  .showHelpAfterError('See "netboot help".')
   .exitOverride();
 
 addServiceCommands(program);
@@ -47,6 +46,8 @@ addOrderCommands(program);
 addPowerCommand(program);
 addSimCommands(program);
 
+nameHelp(program);
+
 // Whoever reads what we print may have seen enough (`| head`): what is under way is finished all the same.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -65,4 +66,11 @@ try {
     console.error(`netboot: ${told ? message : (stack ?? message)}`);
     process.exitCode = error instanceof Refusal ? error.exitCode : 1;
   }
+}
+
+/** Who used a command wrongly is told where that one is explained. @param path of the commands above it. */
+function nameHelp(command: Command, path = 'netboot'): void {
+  const isTop = command.parent === null;
+  command.showHelpAfterError(`See "${path} help${isTop ? '' : ` ${command.name()}`}".`);
+  for (const child of command.commands) nameHelp(child, isTop ? path : `${path} ${command.name()}`);
 }

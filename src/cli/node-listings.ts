@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { NodeAnswer, NodesAnswer } from '../api/schemas.ts';
 import { callApi } from './client.ts';
+import { nodeArgument } from './node-argument.ts';
 import { formatNode } from './node-format.ts';
 import { formatNodes } from './node-table.ts';
 import { watchNodes } from './node-watch.ts';
@@ -28,7 +29,8 @@ GENERATION  what it runs; behind the arrow what it is to boot, where that is ano
     });
 
   program
-    .command('show-node <serial|name>')
+    .command('show-node')
+    .addArgument(nodeArgument())
     .description('everything known of one node')
     .option('--json', 'for scripts')
     .action(async (reference: string, { json }: { json?: boolean }) => {

@@ -1,6 +1,7 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Refusal } from '../model/command.ts';
 import { blockSchema } from '../model/node.ts';
+import { ROOT_DEFAULTS } from '../model/root-mode.ts';
 import { fileOption } from './file-option.ts';
 import { collect } from './settings.ts';
 
@@ -33,7 +34,7 @@ export function withNodeOptions(command: Command): Command {
     .option('--mac <mac>', 'its Ethernet address (learnt at its first boot)')
     .option('--ip <address>', 'an address reserved for it')
     .option('--tftp-prefix <text>', "its EEPROM's TFTP_PREFIX_STR, if it has one")
-    .option('--profile <profile>', 'the group whose settings it has where it has none of its own');
+    .option('--profile <profile>', 'the profile whose settings it has where it has none of its own');
   return withSettingOptions(command);
 }
 
@@ -45,25 +46,43 @@ export function withSettingOptions(command: Command): Command {
     .addOption(
       choice(
         '--root <mode>',
-        'what it may write: readonly (nothing but some folders in memory), overlay (all, in memory), private (all, on a disk of its own here)',
+        `what it may write: readonly (nothing but some folders in memory), overlay (all, in memory), private (all, on a disk of its own here) ${otherwise('root')}`,
         ['readonly', 'overlay', 'private'],
       ),
     )
-    .option('--memory <size>', 'what an overlay may take of its memory: 256M, or 50%')
-    .option('--disk <size>', 'of a private root: 2G; it takes what is written to it')
-    .addOption(choice('--nfs <version>', 'version of NFS it mounts with', ['3', '4']))
-    .option('--block <size[:path]>', 'a file system of its own, mounted at that path (/var/lib/containers)')
-    .option('--power <template>', 'how its power is switched: one of "power" in the configuration')
+    .option(
+      '--memory <size>',
+      `what an overlay may take of its memory: 256M, or a share ${otherwise('memory')}`,
+    )
+    .option(
+      '--disk <size>',
+      `the size of a private root; it takes what is written to it ${otherwise('disk')}`,
+    )
+    .addOption(
+      choice('--nfs <version>', `version of NFS it mounts with: 3 or 4 ${otherwise('nfs')}`, ['3', '4']),
+    )
+    .option(
+      '--block <size[:path]>',
+      'a file system of its own, mounted at that path (default: none; path: /var/lib/containers)',
+    )
+    .option('--power <template>', 'how its power is switched: a template below "power" in the configuration')
     .option('--outlet <outlet>', 'its {outlet} there: the port of a switch, the address of a plug')
     .option(
       '--file <path=localfile>',
-      'a file for it that no image holds, brought over at each boot; with ",mode=0600", ",owner=USER", ",group=GROUP" behind it; "path=" takes it away; repeatable',
-      (text, earlier: readonly string[] = []) => collect(text, earlier),
+      'a file for it that no image holds, brought over at each boot; with ",mode=0600", ",owner=USER", ",group=GROUP" behind it; "path=" takes it away; may be repeated',
+      collect,
     );
 }
 
+const otherwise = (key: keyof typeof ROOT_DEFAULTS): string =>
+  `(default: as its image says, else ${ROOT_DEFAULTS[key]})`;
+
+/** One of these values, or an empty one. */
 const choice = (flags: string, description: string, values: readonly string[]): Option =>
-  new Option(flags, description).choices([...values, '']);
+  new Option(flags, description).argParser((text) => {
+    if (text === '' || values.includes(text)) return text;
+    throw new InvalidArgumentError(`Write ${values.join(', ')}, or nothing to take it away.`);
+  });
 
 /** As the API wants it; an empty value stays one. @throws Refusal for what cannot be read or understood. */
 export async function bodyOf(options: NodeOptions): Promise<Record<string, unknown>> {

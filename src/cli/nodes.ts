@@ -3,7 +3,12 @@ import type { NodeAnswer, NodeStatus, RemovedAnswer } from '../api/schemas.ts';
 import { parseMac } from '../net/mac.ts';
 import { parseSerial } from '../net/serial.ts';
 import { callApi } from './client.ts';
+import { nodeArgument } from './node-argument.ts';
 import { bodyOf, type NodeOptions, takingAway, withNodeOptions } from './node-options.ts';
+
+interface JsonOption {
+  json?: boolean;
+}
 
 export function addNodeCommands(program: Command): void {
   const call = <Answer>(method: string, path: string, body?: unknown): Promise<Answer> =>
@@ -11,37 +16,44 @@ export function addNodeCommands(program: Command): void {
 
   withNodeOptions(program.command('add-node <serial|mac>'))
     .description('serve the machine with this serial number or MAC from now on; nothing restarts')
+    .option('--json', 'for scripts')
     .addHelpText(
       'after',
       `
 A Pi by its serial number: 8 or 16 hexadecimal digits, as in /proc/cpuinfo, with or without 0x.
 Any other machine by its MAC address, as 52:54:00:12:34:56: the last 8 digits of it are its serial number from then on.`,
     )
-    .action(async (reference: string, options: NodeOptions) => {
+    .action(async (reference: string, { json, ...options }: NodeOptions & JsonOption) => {
       const mac = parseMac(reference);
       const identity = mac ? { mac } : { serial: parseSerial(reference) };
-      const { node } = await call<NodeAnswer>('POST', '/v1/nodes', {
-        ...(await bodyOf(options)),
-        ...identity,
-      });
+      const body = { ...(await bodyOf(options)), ...identity };
+      const answer = await call<NodeAnswer>('POST', '/v1/nodes', body);
+      if (json) return console.log(JSON.stringify(answer, null, 2));
+      const { node } = answer;
       console.log(`added ${describe(node)}${mac ? `; ${node.serial} is the end of its MAC ${mac}` : ''}`);
     });
 
-  withNodeOptions(program.command('set-node <serial|name>'))
+  withNodeOptions(program.command('set-node').addArgument(nodeArgument()))
     .description(
       'change a node; an empty value ("--role=") takes its own away, so that its profile or the default holds',
     )
-    .action(async (reference: string, options: NodeOptions) => {
+    .option('--json', 'for scripts')
+    .action(async (reference: string, { json, ...options }: NodeOptions & JsonOption) => {
       const body = takingAway(await bodyOf(options));
-      const { node } = await call<NodeAnswer>('PATCH', nodePath(reference), body);
-      console.log(`changed ${describe(node)}; it takes effect when the node boots`);
+      const answer = await call<NodeAnswer>('PATCH', nodePath(reference), body);
+      if (json) return console.log(JSON.stringify(answer, null, 2));
+      console.log(`changed ${describe(answer.node)}; it takes effect when the node boots`);
     });
 
   program
-    .command('remove-node <serial|name>')
-    .description('serve this Pi no more; it runs on until it reboots')
-    .action(async (reference: string) => {
-      const { node, kept } = await call<RemovedAnswer>('DELETE', nodePath(reference));
+    .command('remove-node')
+    .addArgument(nodeArgument())
+    .description('serve a node no more; it runs on until it reboots or is switched off')
+    .option('--json', 'for scripts')
+    .action(async (reference: string, { json }: JsonOption) => {
+      const answer = await call<RemovedAnswer>('DELETE', nodePath(reference));
+      if (json) return console.log(JSON.stringify(answer, null, 2));
+      const { node, kept } = answer;
       const rest = kept ? `; what it wrote stays in ${kept}, until you delete that` : '';
       console.log(`removed ${describe(node)}${rest}`);
     });

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { OrderAnswer } from '../api/schemas.ts';
 import { Refusal } from '../model/command.ts';
 import { callApi, ServiceRefusal } from './client.ts';
+import { nodeArgument } from './node-argument.ts';
+import { nodePath } from './nodes.ts';
 
 interface Options {
   json?: boolean;
@@ -9,7 +11,8 @@ interface Options {
 
 export function addOrderCommands(program: Command): void {
   program
-    .command('reboot <node...>')
+    .command('reboot')
+    .addArgument(nodeArgument('<node...>'))
     .description('tell nodes to reboot, by the reports that they send; returns when they have taken it')
     .option('--json', 'for scripts: one object a line')
     .action((references: string[], { json }: Options) =>
@@ -17,7 +20,9 @@ export function addOrderCommands(program: Command): void {
     );
 
   program
-    .command('isolate <node> <target>')
+    .command('isolate')
+    .addArgument(nodeArgument())
+    .argument('<target>', 'as web.target, or the role as web')
     .description(
       'have a node switch to a target, or to a role of the generation that it runs, until it reboots',
     )
@@ -38,8 +43,7 @@ async function tellAll(
   await Promise.all(
     references.map(async (reference) => {
       try {
-        const path = `/v1/nodes/${encodeURIComponent(reference)}/orders`;
-        const answer = await callApi<OrderAnswer>(program, 'POST', path, order);
+        const answer = await callApi<OrderAnswer>(program, 'POST', `${nodePath(reference)}/orders`, order);
         console.log(json ? JSON.stringify(answer) : described(answer));
       } catch (error) {
         if (references.length === 1 || !(error instanceof ServiceRefusal)) throw error;

@@ -7,18 +7,21 @@ import { loadConfig } from './config-file.ts';
 interface RollbackOptions {
   to?: string;
   verify?: boolean;
+  json?: boolean;
 }
 
 export function addRollbackCommand(program: Command): void {
   program
-    .command('rollback-image <name>')
-    .description('have nodes boot the generation again that was published before')
-    .option('--to <generation>', 'another one of that image')
+    .command('rollback-image <image>')
+    .description('have the nodes of an image boot the generation again that was published before')
+    .option('--to <generation>', 'which one of that image (default: the one that was published before)')
     .option('--verify', 'first read all of its root file system and compare it with what was sealed')
-    .action(async (name: string, { to, verify }: RollbackOptions) => {
+    .option('--json', 'for scripts')
+    .action(async (name: string, { to, verify, json }: RollbackOptions) => {
       const path = `/v1/images/${encodeURIComponent(name)}/rollback`;
-      const target = verify ? await verified(program, path, to) : to;
+      const target = verify ? await verified(program, path, to, json) : to;
       const answer = await callApi<PublishAnswer>(program, 'POST', path, { to: target });
+      if (json) return console.log(JSON.stringify(answer, null, 2));
       const { nodes } = await callApi<NodesAnswer>(program, 'GET', '/v1/nodes');
       const before = answer.before === undefined ? '' : `, no longer ${answer.before}`;
       console.log(`nodes of image ${name} boot ${answer.generation} from now on${before}`);
@@ -30,7 +33,12 @@ export function addRollbackCommand(program: Command): void {
 }
 
 /** @returns the generation whose bytes are as they were sealed. @throws Refusal when they are not. */
-async function verified(program: Command, path: string, to: string | undefined): Promise<string> {
+async function verified(
+  program: Command,
+  path: string,
+  to: string | undefined,
+  json = false,
+): Promise<string> {
   const query = to === undefined ? '' : `?to=${encodeURIComponent(to)}`;
   const { generation } = await callApi<RollbackTargetAnswer>(program, 'GET', `${path}${query}`);
   const { paths } = await loadConfig(program);
@@ -42,6 +50,6 @@ async function verified(program: Command, path: string, to: string | undefined):
   const { faults } = await checkGeneration(found, 'all');
   if (faults.length > 0)
     throw new Refusal(`${generation} is damaged: ${faults.join(', ')}`, 'Name another one with --to.');
-  console.log(`${generation} is as it was sealed`);
+  if (!json) console.log(`${generation} is as it was sealed`);
   return generation;
 }

@@ -28,12 +28,14 @@ export function addServiceCommands(program: Command): void {
 
   program
     .command('init')
-    .description('write a configuration file after looking at the machine and its networks')
+    .description(
+      'write a configuration file that fits the interfaces and networks of this machine (needs root)',
+    )
     .option('--interface <name>', 'the interface the Pis are on (default: the one of the default route)')
     .addOption(
       new Option(
         '--dhcp <mode>',
-        'proxy beside another DHCP server, or full as the only one (default: asks whether one is there)',
+        'proxy: beside another DHCP server; full: as the only one; off: no DHCP (default: looks whether there is one)',
       ).choices(['proxy', 'full', 'off']),
     )
     .option('--output <file>', 'where to write it', '/etc/netboot/netboot.yaml')

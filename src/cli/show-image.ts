@@ -15,7 +15,7 @@ export function addShowCommand(program: Command): void {
     .command('show-image <image|generation>')
     .description('everything known of a sealed generation; for an image, of its published one')
     .option('--log', 'the log of its build')
-    .option('--lock', 'its exact packages, for build-image --locked')
+    .option('--lock', 'its exact packages, for build-image --lock')
     .option('--sbom', 'its bill of materials, CycloneDX 1.6')
     .option('--json', 'for scripts')
     .action(async (reference: string, options: ShowOptions) => {

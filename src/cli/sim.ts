@@ -77,7 +77,7 @@ export function addSimCommands(program: Command): void {
       .description(
         `power on a virtual ${model.replace('pi', 'Pi ')} and show what its firmware asks and gets`,
       )
-      .requiredOption('--serial <serial>', 'its serial number')
+      .requiredOption('--serial <serial>', 'its serial number (required)')
       .option('--rack <rack>', 'the rack it is plugged into (default: the only one there is)')
       .option(
         '--mac <mac>',
@@ -108,9 +108,12 @@ function addAgentOptions(pi: Command): void {
     ).conflicts('boot'),
   )
     .option('--serve <port>', 'with --agent: serve a web page there', wholeNumber(65_535))
-    .addOption(rules('--fail <how>', `with --agent: ${AGENT_FAILURES.join(', ')}; again for more than one`))
+    .addOption(rules('--fail <how>', `with --agent: ${AGENT_FAILURES.join(', ')}; may be repeated`))
     .addOption(
-      rules('--fail-on <generation:how>', 'the same, of one generation alone (or all that begin so)'),
+      rules(
+        '--fail-on <generation:how>',
+        'the same, of one generation alone (or all that begin so); may be repeated',
+      ),
     )
     .option('--clock <seconds>', 'with --agent: what its clock shows at its start', wholeNumber(2 ** 40));
 }

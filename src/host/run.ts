@@ -3,10 +3,15 @@ import { CommandError, type CommandOptions, Refusal } from '../model/command.ts'
 
 /** Debian package that brings each program we run, for the remedy when one is missing. */
 const PACKAGE_OF: Readonly<Record<string, string>> = {
-  mmdebstrap: 'mmdebstrap',
+  cpio: 'cpio',
+  modprobe: 'kmod',
+  depmod: 'kmod',
+  modinfo: 'kmod',
+  xz: 'xz-utils',
   mksquashfs: 'squashfs-tools',
   unsquashfs: 'squashfs-tools',
   'qemu-aarch64-static': 'qemu-user-static',
+  'qemu-arm-static': 'qemu-user-static',
   'update-binfmts': 'binfmt-support',
   'qemu-system-aarch64': 'qemu-system-arm',
   'ganesha.nfsd': 'nfs-ganesha nfs-ganesha-vfs',

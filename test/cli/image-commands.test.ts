@@ -174,4 +174,9 @@ describe('the commands for sealed generations', () => {
       assert.equal(answer.stdout, '');
     });
   }
+
+  it('rollback-image prints what the service answers, for scripts', async () => {
+    const { generation, before } = JSON.parse((await netboot('rollback-image', 'web', '--json')).stdout);
+    assert.deepEqual([generation, before], [OLD, NEW]);
+  });
 });

@@ -128,6 +128,31 @@ describe('the commands for nodes and profiles', () => {
     assert.deepEqual(JSON.parse((await netboot('profiles', '--json')).stdout), { profiles: [] });
   });
 
+  it('print what the service answers, for scripts', async () => {
+    const json = async (...args: string[]) => JSON.parse((await netboot(...args, '--json')).stdout);
+    const { node } = await json('add-node', '00000002', '--image', 'web');
+    assert.deepEqual([node.serial, node.name, node.image], ['00000002', 'pi-00000002', 'web']);
+    assert.equal((await json('set-node', '00000002', '--name', 'two')).node.name, 'two');
+    assert.equal((await json('remove-node', 'two')).node.serial, '00000002');
+    assert.throws(() => fleet.find('two'), /There is no node "two"/);
+  });
+
+  for (const [args, hint] of [
+    [['nothing'], 'netboot help'],
+    [['set-node'], 'netboot help set-node'],
+    [['nodes', '--bad'], 'netboot help nodes'],
+    [['sim', 'pi4'], 'netboot sim help pi4'],
+    [['rollout', 'web', '--canary', 'x'], 'netboot rollout help start'],
+  ] as const) {
+    it(`are explained to who used them wrongly: ${args.join(' ')}`, async () => {
+      const { code, stderr } = await netboot(...args);
+      assert.equal(code, 2);
+      assert.ok(stderr.endsWith(`See "${hint}".\n`), stderr);
+      const [, ...words] = hint.split(' ');
+      assert.match((await netboot(...words)).stdout, /^Usage: netboot /);
+    });
+  }
+
   it('take a file from a pipe, as a secret comes that lies nowhere', async () => {
     const command = `printf 'piped' | '${NETBOOT}' --config '${config}' set-node one --file /etc/piped=/dev/stdin`;
     await promisify(execFile)('/bin/sh', ['-c', command]);
@@ -154,9 +179,13 @@ describe('the commands for nodes and profiles', () => {
     { args: (at) => ['--file', `/x=${at}/key`, '--file', '/x='], code: 1, expect: /given twice/ },
     { args: () => ['--block', '4'], code: 1, expect: /"--block 4" is not understood: write a size/ },
     { args: () => ['--block', '4G:x'], code: 1, expect: /write an absolute path/ },
-    { args: () => ['--root', 'rw'], code: 2, expect: /Allowed choices are readonly, overlay, private/ },
-    { args: () => ['--nfs', '5'], code: 2, expect: /Allowed choices are 3, 4/ },
-    { args: () => ['--power', 'plug'], code: 1, expect: /no power commands "plug"\. There are: poe/ },
+    {
+      args: () => ['--root', 'rw'],
+      code: 2,
+      expect: /Write readonly, overlay, private, or nothing to take it away\.$/m,
+    },
+    { args: () => ['--nfs', '5'], code: 2, expect: /Write 3, 4, or nothing to take it away\.$/m },
+    { args: () => ['--power', 'plug'], code: 1, expect: /no power template "plug"\. There are: poe/ },
     {
       args: () => ['--profile', 'none'],
       code: 1,

@@ -94,10 +94,15 @@ async function probe(run: Run, workFolder: string, emulator: string): Promise<vo
         { cause: error },
       );
     }
+    if (emulator === '') {
+      throw new Refusal(
+        `Namespaces cannot be made here (${said})`,
+        'Build where root may mount (a container must be privileged)',
+        { cause: error },
+      );
+    }
     throw new Refusal(
-      emulator === ''
-        ? `Namespaces cannot be made here (${said})`
-        : `Programs of another architecture cannot be run here (${said})`,
+      `Programs of another architecture cannot be run here (${said})`,
       'Install qemu-user-static, and build where root may mount (a container must be privileged)',
       { cause: error },
     );
