@@ -28,8 +28,8 @@ export type MoveListener = (serial: Serial, address: Ipv4) => void;
 
 /**
  * Where each node is. The newest that was seen holds: a lease that its MAC was bound to, or an address that its own MAC
- * fetched its boot files or its identity from. It holds beyond the end of the lease, as a kernel never renews it, and while another is
- * reserved that the node has not booted with yet; until the address is somebody else's.
+ * fetched its boot files or its identity from. It holds beyond the end of the lease, as a kernel never renews it, and while
+ * another is reserved that the node has not booted with yet; until the address is somebody else's.
  */
 export class Addresses {
   readonly #ports: AddressesPorts;
@@ -85,8 +85,8 @@ export class Addresses {
   }
 
   /**
-   * A boot file of the node, or its identity, was asked for from this address. Who merely asks for a file in a node's name moves nobody: the
-   * MAC behind the address has to be known, and the node's.
+   * A boot file of the node, or its identity, was asked for from this address. Who merely asks for a file in a node's name
+   * moves nobody: the MAC behind the address has to be known, and the node's.
    */
   async located(serial: Serial, address: Ipv4): Promise<void> {
     const { view } = this.#ports;

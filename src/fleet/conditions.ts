@@ -274,8 +274,10 @@ export class Conditions {
     const known = this.#meet(serial, condition);
     known.target = target;
     known.kernelAt -= Math.max(0, this.#now() - condition.since);
+    // Of a boot that took too long nobody knows how far it is.
+    const isOverdue = condition.state === 'unhealthy' && condition.bytes === undefined;
     if (condition.hasReported) known.system = 'reports';
-    else if (condition.state === 'root mounted') known.system = 'mounted';
+    else if (condition.state === 'root mounted' || isOverdue) known.system = 'mounted';
   }
 
   #targetNow(serial: Serial): string | undefined {

@@ -76,7 +76,9 @@ describe('an imported card image boots diskless', { timeout: 60 * 60_000 }, () =
     pi = new VirtualPi(appliance, 'pi4', 'ab000011', key);
     pi.address = await appliance.addressOf('card');
     await pi.up();
-    await eventually(120_000, async () => assert.match(await pi.console(), /card login:/));
+    // Where the kernel has something to say it does so in the middle of a word.
+    const withoutKernel = (text: string) => text.replaceAll(/\[ *\d+\.\d+\][^\n]*\n[^│]*│ /g, '');
+    await eventually(120_000, async () => assert.match(withoutKernel(await pi.console()), /card login:/));
   });
 
   it('is a node like any other: read-only root, its own name, keys, machine-id', async () => {

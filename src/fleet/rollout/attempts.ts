@@ -16,6 +16,8 @@ export class Attempt {
   cycle?: 'under way' | CycleOutcome;
   /** Why its power could not be cycled. */
   trouble?: string;
+  /** How often in a row an order or a cycle came to nothing. */
+  failures = 0;
   check?: CheckResult;
   /** Its check is asked, as long as it stays as well as it is. */
   asking?: AbortController;
@@ -44,6 +46,8 @@ export class Attempt {
 
   settle(outcome: { order: 'taken' | 'unanswered' } | { cycle: CycleOutcome; trouble?: string }): void {
     Object.assign(this, outcome);
+    const isFailure = 'order' in outcome ? outcome.order === 'unanswered' : outcome.cycle !== 'done';
+    this.failures = isFailure ? this.failures + 1 : 0;
     this.#settledAt = this.#elapsed();
   }
 

@@ -49,7 +49,7 @@ function factsOf(
   const step = steps.get(serial);
   const attempt = attempts.of(id, serial, step);
   const stateFor = attempt.sees(state, since, now);
-  const { order, cycle, trouble, check } = attempt;
+  const { order, cycle, trouble, failures, check } = attempt;
   const boot = record(serial);
   return {
     serial,
@@ -68,6 +68,7 @@ function factsOf(
     order,
     cycle,
     trouble,
+    failures,
     check,
   };
 }

@@ -34,6 +34,8 @@ export interface NodeFacts {
   readonly cycle?: Attempt['cycle'] | undefined;
   /** Why its power could not be cycled. */
   readonly trouble?: string | undefined;
+  /** How often in a row an order or a power cycle came to nothing. */
+  readonly failures: number;
   /** What the check URL says of it; absent when it was not asked yet. */
   readonly check?: { readonly passed: boolean; readonly text: string } | undefined;
 }
@@ -72,8 +74,12 @@ const HOPELESS_MS = 60_000;
 /** A node asks for orders all the time it is up; this leaves room for a connection that broke unnoticed. */
 export const ANSWER_MS = 90_000;
 
-/** Until what failed to put a node back is tried again: an order that was in the way is over by then. */
+/**
+ * Until what failed to put a node back is tried again, twice as long each time, up to ten minutes: an order that was in the
+ * way is over by then, and a broken switch is mended by people.
+ */
 const AGAIN_MS = 120_000;
+const MOST_REST_MS = 600_000;
 
 /**
  * What is to be done now. Says the same again as long as the facts stay the same, so that it does not matter how often it
@@ -92,7 +98,9 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
       case 'failed':
         return putBack(rollout, facts, node, step);
       case 'skipped':
-        return step.isDown && rollout.state === 'running' && node.state === 'up' ? again(node) : [];
+        return step.isDown && rollout.state === 'running' && isThere(rollout, facts, node, step)
+          ? again(node)
+          : [];
       default:
         return [];
     }
@@ -119,8 +127,27 @@ const failLate = ({ serial, detail }: NodeFacts): Action => {
 };
 
 /** It has begun to boot since it was told. */
-const hasBooted = ({ boot }: NodeFacts, { bootBefore }: StepOf<'told' | 'failed'>): boolean =>
+const hasBooted = ({ boot }: NodeFacts, { bootBefore }: StepOf<'told' | 'failed' | 'skipped'>): boolean =>
   boot !== undefined && boot.since !== bootBefore;
+
+/** It runs again as it did before, or, with the target, better than it was given up for. */
+const isThere = (rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'skipped'>): boolean =>
+  node.state === 'up' || isBack(rollout, facts, node, step);
+
+/** It runs another generation than the target again. */
+function isBack(
+  { target, base }: Rollout,
+  { baseReports }: RolloutFacts,
+  node: NodeFacts,
+  step: StepOf<'failed' | 'skipped'>,
+): boolean {
+  const { state, boot, runs } = node;
+  if (boot?.generation === target) return false;
+  if (!baseReports && boot?.gotKernel && hasBooted(node, step)) return true;
+  if (state === 'up') return runs !== undefined && runs !== target;
+  // Perhaps it was so before, too: the target is not to blame.
+  return state === 'unhealthy' && runs !== undefined && runs === base;
+}
 
 function judge(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'told'>): Action[] {
   const { serial, boot } = node;
@@ -148,7 +175,8 @@ function makeItBoot(node: NodeFacts, step: StepOf<'told'>, isOver: boolean): Act
   const skip = (reason: string): Action[] => [{ kind: 'skip', serial, reason, isDown: false }];
   if (order === 'under way' || cycle === 'under way') return [];
   if (step.cycledAt !== undefined) {
-    if (cycle === 'left off') return [{ kind: 'fail', serial, reason: `it may have no power: ${trouble}` }];
+    if (cycle === 'left off')
+      return [{ kind: 'fail', serial, reason: `its power could not be cycled, and may be off: ${trouble}` }];
     if (cycle === 'failed') return skip(`its power could not be cycled: ${trouble}`);
     const isUnsure = cycle === undefined && stepFor >= ANSWER_MS && !isOver;
     return isUnsure && hasPower ? [{ kind: 'cycle', serial }] : undefined;
@@ -165,21 +193,25 @@ function makeItBoot(node: NodeFacts, step: StepOf<'told'>, isOver: boolean): Act
 /** It answered when it got its order, and has begun anew since. */
 const hasGoneDown = ({ state }: NodeFacts): boolean => ['off', 'asked', 'loading', 'kernel'].includes(state);
 
+const restMs = ({ failures }: NodeFacts): number =>
+  Math.min(AGAIN_MS * 2 ** Math.max(0, failures - 1), MOST_REST_MS);
+
+/** It reported to an earlier run of the service: within a minute it does so to this one. */
+const isSoonHeard = ({ state, hasReported, answers }: NodeFacts): boolean =>
+  hasReported && !answers && state !== 'silent';
+
 function putBack(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'failed'>): Action[] {
-  const { serial, boot, runs } = node;
+  const { serial, boot } = node;
   const isRunning = rollout.state === 'running';
   if (step.backAt !== undefined) return isRunning && step.retryAt !== undefined ? again(node) : [];
-  const bootsOther = boot?.generation !== rollout.target;
-  const isUp = node.state === 'up' && runs !== undefined && runs !== rollout.target;
-  // Perhaps it was so before, too: the target is not to blame.
-  const isAsBefore = node.state === 'unhealthy' && runs !== undefined && runs === rollout.base;
-  const isUnseen = !facts.baseReports && boot?.gotKernel === true && hasBooted(node, step);
-  if (bootsOther && (isUp || isAsBefore || isUnseen)) return [{ kind: 'back', serial }];
+  if (isBack(rollout, facts, node, step)) return [{ kind: 'back', serial }];
   if (isRunning && node.stepFor >= rollout.withinSeconds * 1000)
     return [{ kind: 'skip', serial, reason: 'it did not come back', isDown: true }];
   if (rollout.atNextBoot || node.order === 'under way' || node.cycle === 'under way') return [];
-  if (bootsOther && hasBooted(node, step)) return []; // it boots the base already
-  if (node.order === 'taken' || (node.settledFor ?? AGAIN_MS) < AGAIN_MS) return [];
+  if (boot?.generation !== rollout.target && hasBooted(node, step)) return []; // it boots the base already
+  if (node.order === 'taken' || (node.settledFor ?? restMs(node)) < restMs(node)) return [];
+  if (node.stepFor < ANSWER_MS && (isSoonHeard(node) || (step.retryAt !== undefined && hasGoneDown(node))))
+    return [];
   const isPowersTurn = node.hasPower && node.cycle !== 'done' && (!node.answers || node.order !== undefined);
   if (!isPowersTurn) return node.answers ? [{ kind: 'order', serial }] : [];
   const isUnsure = node.cycle === undefined && step.cycledAt !== undefined && node.stepFor < ANSWER_MS;
@@ -194,10 +226,11 @@ function tellNext(rollout: Rollout, facts: RolloutFacts): Action[] {
       return { kind: rollout.check === undefined || check?.passed ? 'done' : 'check', serial } as const;
     });
   }
-  if (rollout.atNextBoot && waiting.length > 0) return [];
+  const stop = stopForRoom(rollout, facts);
+  if (rollout.atNextBoot && waiting.length > 0) return stop;
   const isComing = (node: NodeFacts) => comesSoon(rollout, node);
   const able = waiting.filter((node) => canBeTold(node) && !isComing(node));
-  if (able.length > 0) return tellSome(rollout, facts, able);
+  if (able.length > 0) return stop.length > 0 ? stop : tellSome(rollout, facts, able);
   if (waiting.some(isComing)) return [];
   if ([...facts.steps.values()].some(({ state }) => state === 'done')) return [{ kind: 'finish' }];
   const none =
@@ -205,13 +238,16 @@ function tellNext(rollout: Rollout, facts: RolloutFacts): Action[] {
   return [{ kind: 'stop', reason: `${none}: nobody has tried ${rollout.target}` }];
 }
 
-function tellSome(rollout: Rollout, { nodes, steps }: RolloutFacts, able: readonly NodeFacts[]): Action[] {
+/** Those that were taken down and given up may be as many as may be down at all. */
+function stopForRoom(rollout: Rollout, { nodes, steps }: RolloutFacts): Action[] {
   const down = [...steps].filter(([, step]) => isDown(step)).map(([serial]) => nodes.get(serial)?.name);
-  const room = roomFor(rollout, steps.values()) - down.length;
-  if (room <= 0) {
-    const reason = `no more nodes may be down beside ${down.join(', ')}: start or remove what did not come back`;
-    return [{ kind: 'stop', reason }];
-  }
+  if (down.length < roomFor(rollout, steps.values())) return [];
+  const reason = `no more nodes may be down beside ${down.join(', ')}: start or remove what did not come back`;
+  return [{ kind: 'stop', reason }];
+}
+
+function tellSome(rollout: Rollout, { steps }: RolloutFacts, able: readonly NodeFacts[]): Action[] {
+  const room = roomFor(rollout, steps.values()) - [...steps.values()].filter(isDown).length;
   const order = (node: NodeFacts) => (node.state === 'up' ? 0 : node.answers ? 1 : 2);
   return able
     .toSorted((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1))

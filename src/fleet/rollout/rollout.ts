@@ -64,6 +64,8 @@ export const stepSchema = z.discriminatedUnion('state', [
     reason: z.string(),
     /** The rollout took it down, and it has not been up since. */
     isDown: z.boolean().optional(),
+    /** As when it was told. */
+    bootBefore: z.number().optional(),
   }),
   /** It was removed, or has another image now. */
   z.object({ state: z.literal('left'), at: z.number(), reason: z.string() }),

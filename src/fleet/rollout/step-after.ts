@@ -15,6 +15,7 @@ export interface StepChange {
 /** What is stored of a node by an action. It is durable before anything is done about the node. */
 export function stepAfter(action: StepAction, step: Step | undefined, now: Instant): StepChange {
   const toldAt = step && 'toldAt' in step ? step.toldAt : undefined;
+  const bootBefore = step && 'bootBefore' in step ? step.bootBefore : undefined;
   switch (action.kind) {
     case 'tell':
       return {
@@ -35,7 +36,7 @@ export function stepAfter(action: StepAction, step: Step | undefined, now: Insta
           toldAt: toldAt ?? now,
           failedAt: now,
           reason: action.reason,
-          bootBefore: step?.state === 'told' ? step.bootBefore : undefined,
+          bootBefore,
         },
         pointer: 'away',
       };
@@ -45,7 +46,7 @@ export function stepAfter(action: StepAction, step: Step | undefined, now: Insta
       return { step: undefined };
     case 'skip':
       return {
-        step: { state: 'skipped', at: now, reason: action.reason, isDown: action.isDown },
+        step: { state: 'skipped', at: now, reason: action.reason, isDown: action.isDown, bootBefore },
         pointer: 'away',
       };
     case 'leave':

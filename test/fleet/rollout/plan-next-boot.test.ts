@@ -42,6 +42,24 @@ describe('a rollout at the next boot', () => {
     });
   }
 
+  it('stops, and says so, when no more may be down beside a node that did not come back', () => {
+    const world = new World([{ ...GOOD, target: 'panics' }, GOOD, GOOD], { atNextBoot: true });
+    world.reboot(0);
+    world.passUntilOver();
+    world.resume();
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['stopped', 'skipped waiting waiting']);
+    assert.match(world.rollout.reason ?? '', /^no more nodes may be down beside pi-10000000/);
+    world.reboot(0);
+    world.passMinutes(2);
+    world.resume();
+    for (const index of [1, 2]) {
+      world.reboot(index);
+      world.passMinutes(5);
+    }
+    assert.equal(statesOf(world), 'waiting done done');
+  });
+
   it('goes by itself when all that have not booted are removed', () => {
     const world = new World([GOOD, { ...GOOD, state: 'off' }], { atNextBoot: true });
     world.reboot(0);

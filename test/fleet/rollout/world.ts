@@ -62,6 +62,8 @@ export class World {
   /** Of the appliance's clock, that anybody may set; the other one goes on. */
   now = 1_000 * MINUTE;
   #elapsed = 0;
+  /** From then on this run of the service has heard of all machines that report. */
+  #heardFrom = 0;
   rollout: Rollout;
   steps = new Map<Serial, Step>();
   readonly machines = new Map<Serial, Machine>();
@@ -129,8 +131,9 @@ export class World {
       const attempt = this.#attempt(serial);
       const { state, since, runs, boot, manner } = machine;
       const stateFor = attempt.sees(state, since, this.now);
-      const { order, cycle, trouble, check } = attempt;
-      const isHeard = state === 'up' || state === 'unhealthy';
+      const { order, cycle, trouble, failures, check } = attempt;
+      const hasReported = (state === 'up' || state === 'unhealthy') && runs !== undefined;
+      const answers = hasReported && this.#elapsed >= this.#heardFrom;
       return [
         serial,
         {
@@ -140,15 +143,16 @@ export class World {
           stateFor,
           stepFor: attempt.stepFor(),
           settledFor: attempt.settledFor(),
-          answers: isHeard && runs !== undefined,
-          hasReported: isHeard && runs !== undefined,
-          runs: isHeard ? runs : undefined,
+          answers,
+          hasReported,
+          runs: answers ? runs : undefined,
           boot,
           hasFallenBack: this.fallenBack.has(serial),
           hasPower: manner.power,
           order,
           cycle,
           trouble,
+          failures,
           check,
         },
       ];
@@ -198,6 +202,7 @@ export class World {
     this.steps = structuredClone(this.steps);
     this.rollout = structuredClone(this.rollout);
     this.#attempts = new Attempts(() => this.#elapsed);
+    this.#heardFrom = this.#elapsed + (seconds + 60) * SECOND;
     for (let count = 0; count < seconds / 5; count += 1) this.#wait();
   }
 
