@@ -8,7 +8,8 @@ const NOBODY = 65534;
 const NO_RIGHTS = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups', '--no-new-privs'];
 /**
  * Of each program. All exports wait for it, and a node may have made its disk a riddle: to check it, to let it grow, and to
- * mend it takes three times as long at most, and begins but in the two seconds of a boot that growing is for.
+ * mend it when that failed takes three times as long at most, and begins but in the two seconds of a boot that growing is
+ * for. To mend what an earlier run left begins at any time, and ends when its caller says.
  */
 const LONGEST_MS = 60_000;
 
@@ -40,26 +41,24 @@ export async function checkFileSystem(file: FileHandle): Promise<void> {
 }
 
 /**
- * Makes the file larger and its file system, which was checked, as large as that. When it fails it is sound; killed
- * together with us, it has to be mended.
+ * Makes the file larger and its file system, which was checked, as large as that. When it fails, or is killed together
+ * with us, it has to be mended.
  */
 export async function growFileSystem(file: FileHandle, bytes: number): Promise<void> {
   await file.truncate(bytes);
-  try {
-    await onFile(file, 'resize2fs', ['-f']);
-  } catch (error) {
-    await mendFileSystem(file);
-    throw error;
-  }
+  await onFile(file, 'resize2fs', ['-f']);
 }
 
 /**
  * For a file system whose growing was cut short: half of what describes its groups of blocks may be of the new size, which
  * `e2fsck -p`, and a boot with it, leaves to a person. As it was sound before, there is but one answer to all of its questions.
+ * @throws when it is not sound then: where there is no room, or `until` has come (a time of day in milliseconds).
  */
-export async function mendFileSystem(file: FileHandle): Promise<void> {
+export async function mendFileSystem(file: FileHandle, until = Number.POSITIVE_INFINITY): Promise<void> {
+  const left = until - Date.now();
+  if (left <= 0) throw new Error('there was no time left for it');
   await file.chown(NOBODY, NOBODY);
-  await onFile(file, 'e2fsck', ['-f', '-y'], CORRECTED);
+  await onFile(file, 'e2fsck', ['-f', '-y'], CORRECTED, Math.min(LONGEST_MS, left));
 }
 
 /**
@@ -71,13 +70,14 @@ function onFile(
   program: string,
   args: readonly string[],
   fine: readonly number[] = [0],
+  longestMs = LONGEST_MS,
 ): Promise<void> {
   const argv = ['--pdeathsig', 'KILL', ...NO_RIGHTS, '--', program, ...args, '/proc/self/fd/3'];
   return new Promise((resolve, reject) => {
     const child = spawn('setpriv', argv, {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' },
       stdio: ['ignore', 'pipe', 'pipe', file.fd],
-      timeout: LONGEST_MS,
+      timeout: longestMs,
       killSignal: 'SIGKILL',
     });
     let said = '';
@@ -89,7 +89,7 @@ function onFile(
     child.once('error', reject);
     child.once('close', (code, signal) => {
       if (code !== null && fine.includes(code)) resolve();
-      else reject(failure(program, args, code ?? undefined, signal, said.trim()));
+      else reject(failure(program, args, code ?? undefined, child.killed ? 'cut off' : signal, said.trim()));
     });
   });
 }
@@ -98,14 +98,14 @@ function failure(
   program: string,
   args: readonly string[],
   exitCode: number | undefined,
-  signal: string | null,
+  ended: string | null,
   stderrTail: string,
 ): Error {
   if (exitCode === 127)
     return new Refusal(`The program "${program}" is not installed`, 'Install it: apt-get install e2fsprogs');
   const lines = stderrTail.split('\n').filter((line) => line.trim() !== '');
   return new CommandError(
-    `${program} failed (${signal ?? `exit ${exitCode}`}): ${lines.slice(-3).join(' / ')}`,
+    `${program} failed (${ended ?? `exit ${exitCode}`}): ${lines.slice(-3).join(' / ')}`,
     {
       argv: [program, ...args],
       exitCode,

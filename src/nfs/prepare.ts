@@ -7,6 +7,8 @@ import { prepareArea } from './private-area.ts';
 
 /** Disks that are made at a time: a disk is a few tens of milliseconds of a processor. */
 const AT_A_TIME = 4;
+/** To mend disks whose growing was cut short, all of them together: all exports wait for it. */
+const MENDING_MS = 60_000;
 
 /** What is wrong with which exports, and what should be known of them, by their paths. */
 export interface Preparation {
@@ -19,9 +21,10 @@ export async function prepareExports(entries: readonly Export[], bounds: Bounds)
   const problems = new Map<string, string>();
   const remarks = new Map<string, string>();
   const left = entries.values();
+  const mendUntil = Date.now() + MENDING_MS;
   const work = async () => {
     for (const entry of left) {
-      const { problem, remark } = await prepareExport(entry, bounds);
+      const { problem, remark } = await prepareExport(entry, bounds, mendUntil);
       if (problem !== undefined) problems.set(entry.path, problem);
       if (remark !== undefined) remarks.set(entry.path, remark);
     }
@@ -34,7 +37,11 @@ export async function prepareExports(entries: readonly Export[], bounds: Bounds)
  * Makes ready what an export needs on this machine: its folder, for the web content those of S1-5, for a node its disks.
  * What is there stays as it is.
  */
-export async function prepareExport(entry: Export, bounds: Bounds): Promise<Prepared> {
+export async function prepareExport(
+  entry: Export,
+  bounds: Bounds,
+  mendUntil = Date.now() + MENDING_MS,
+): Promise<Prepared> {
   const parsed = exportSchema.safeParse(entry);
   if (!parsed.success) {
     return {
@@ -45,7 +52,7 @@ export async function prepareExport(entry: Export, bounds: Bounds): Promise<Prep
   if (problem) return { problem };
   try {
     if (entry.area)
-      return withAudience(entry, await prepareArea(entry.path, entry.area, bounds.exportsFolder));
+      return withAudience(entry, await prepareArea(entry.path, entry.area, bounds.exportsFolder, mendUntil));
     if (entry.squashfs && !(await stat(entry.squashfs)).isFile())
       return { problem: `${entry.squashfs} is not a file` };
     await makeFolder(entry.path);

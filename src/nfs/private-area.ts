@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { z } from 'zod';
+import type { Instant } from '../model/lease.ts';
 import type { Prepared } from './applied.ts';
 import { areasFolder } from './confine.ts';
 import {
@@ -29,9 +30,14 @@ class Unfit extends Error {}
  * Makes a node's folder and the disks in it. A disk is made, and grows, beside the folder, and moves in when it is whole:
  * killed at any moment, nothing is left that is taken for a disk, and none is lost. The folder is exported to its node for
  * writing, so that nothing in it is believed: no link is followed, nothing but a plain file is opened, and who looks into
- * that is nobody (disk-image.ts).
+ * that is nobody (disk-image.ts). Disks whose growing was cut short are mended until the time of day `mendUntil`.
  */
-export async function prepareArea(path: string, area: Area, exportsFolder: string): Promise<Prepared> {
+export async function prepareArea(
+  path: string,
+  area: Area,
+  exportsFolder: string,
+  mendUntil: Instant,
+): Promise<Prepared> {
   const parent = areasFolder({ exportsFolder });
   const workshop = `${parent}/.netboot`;
   for (const folder of [exportsFolder, parent, workshop, path]) await makeOwnFolder(folder, exportsFolder);
@@ -42,22 +48,25 @@ export async function prepareArea(path: string, area: Area, exportsFolder: strin
     epoch: Math.max(area.epoch, before?.epoch ?? 0),
     sizes: isReset ? {} : { ...before?.sizes },
   };
+  const placesOf = (name: Disk['name']): Places => ({
+    target: `${path}/${name}`,
+    making: `${files}.${name}.new`,
+    away: `${files}.${name}.away`,
+    growing: `${files}.${name}.growing`,
+  });
   const remarks: string[] = [];
   try {
     // What it has no more; what it has is replaced.
     const names = isReset ? diskSchema.shape.name.options : [];
     for (const name of names.filter((each) => area.disks.every((disk) => disk.name !== each)))
-      await remove(`${path}/${name}`);
+      for (const old of Object.values(placesOf(name))) await remove(old);
     for (const disk of area.disks) {
       checkSize(disk);
-      const remark = await prepareDisk(disk, {
-        target: `${path}/${disk.name}`,
-        making: `${files}.${disk.name}.new`,
-        away: `${files}.${disk.name}.away`,
-        growing: `${files}.${disk.name}.growing`,
+      const remark = await prepareDisk(disk, placesOf(disk.name), {
         isReset,
         sizes: record.sizes,
         mayGrow: () => Date.now() < (area.growUntil ?? 0),
+        mendUntil,
       });
       if (remark !== undefined) remarks.push(remark);
     }
@@ -70,29 +79,36 @@ export async function prepareArea(path: string, area: Area, exportsFolder: strin
   return remarks.length > 0 ? { remark: remarks.join('; ') } : {};
 }
 
-interface Place {
+interface Places {
+  /** Where its node has it. */
   readonly target: string;
   readonly making: string;
-  /** Where a disk is while it is checked, and while it grows: cut short there, it may have to be mended. */
+  /** While it is checked. */
   readonly away: string;
+  /** While it grows: what is left there may be half of the new size, and is mended before its node has it. */
   readonly growing: string;
+}
+
+interface Wishes {
   readonly isReset: boolean;
   /** The largest that each was made or grown to; kept up to date. */
   readonly sizes: Record<string, number>;
   readonly mayGrow: () => boolean;
+  readonly mendUntil: Instant;
 }
 
-/** A remark in words, when the disk is not as large as asked for. @throws Unfit, CommandError, or what the disk says. */
-async function prepareDisk(disk: Disk, options: Place): Promise<string | undefined> {
-  const { target, making, away, growing, isReset, sizes, mayGrow } = options;
+/** A remark in words, when the disk is kept back, or not as large as asked for. @throws Unfit, CommandError, or what the disk says. */
+async function prepareDisk(disk: Disk, places: Places, wishes: Wishes): Promise<string | undefined> {
+  const { target, making, away, growing } = places;
+  const { isReset, sizes, mayGrow, mendUntil } = wishes;
   const { name, bytes } = disk;
   await rm(making, { force: true });
   if (isReset) {
     for (const old of [away, growing]) await remove(old);
     await removeFolder(target);
   } else {
-    if (await isThere(growing)) await mend(growing, away);
-    if (await isThere(away)) await rename(away, target);
+    const keptBack = await takeBack(name, places, mendUntil);
+    if (keptBack !== undefined) return keptBack;
   }
   const size = isReset ? undefined : await sizeOf(target);
   if (size === undefined) {
@@ -107,32 +123,51 @@ async function prepareDisk(disk: Disk, options: Place): Promise<string | undefin
     return `${name} has ${inMebibytes(largest)} and never shrinks to ${inMebibytes(bytes)}: netboot reset-private makes it anew, empty`;
   if (!mayGrow())
     return `${name} has ${inMebibytes(largest)}; it grows to ${inMebibytes(bytes)} when the node boots next`;
-  let place = away;
-  await rename(target, place);
+  const remark = await grow(disk, places);
+  if (remark === undefined) sizes[name] = bytes;
+  return remark;
+}
+
+async function grow({ name, bytes }: Disk, places: Places): Promise<string | undefined> {
+  const { target, away, growing } = places;
+  await rename(target, away);
   try {
-    await using file = await openPlain(place);
+    await using file = await openPlain(away);
     await checkFileSystem(file);
-    await rename(place, growing);
-    place = growing;
+    await rename(away, growing);
     await growFileSystem(file, bytes);
     await file.sync();
-    sizes[name] = bytes;
+    await rename(growing, target);
     return undefined;
   } catch (error) {
-    return `${name} could not grow to ${inMebibytes(bytes)}: ${(error as Error).message}`;
-  } finally {
-    await rename(place, target);
+    const remark = `${name} could not grow to ${inMebibytes(bytes)}: ${(error as Error).message}`;
+    const keptBack = await takeBack(name, places);
+    return keptBack === undefined ? remark : `${remark}; ${keptBack}`;
   }
 }
 
-/** Of a disk whose growing was cut short. What cannot be mended its node says when it checks it. */
-async function mend(growing: string, away: string): Promise<void> {
-  try {
-    await using file = await openPlain(growing);
-    await mendFileSystem(file);
-    await file.sync();
-  } catch {}
-  await rename(growing, away);
+/** Gives back to its node a disk that was away when its growing ended. A remark in words, when it is not sound: then it stays. */
+async function takeBack(
+  name: string,
+  { target, away, growing }: Places,
+  mendUntil?: Instant,
+): Promise<string | undefined> {
+  if (await isThere(growing)) {
+    try {
+      await using file = await openPlain(growing);
+      await mendFileSystem(file, mendUntil);
+      await file.sync();
+    } catch (error) {
+      return [
+        `${name} is kept back, for it was cut short while it grew, and could not be mended: ${(error as Error).message}`,
+        'it is tried again whenever the exports are applied',
+        `by hand: e2fsck -f -y ${growing}, or netboot reset-private makes it anew, empty`,
+      ].join('; ');
+    }
+    await rename(growing, away);
+  }
+  if (await isThere(away)) await rename(away, target);
+  return undefined;
 }
 
 async function makeDisk(disk: Disk, making: string, target: string): Promise<void> {

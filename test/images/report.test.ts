@@ -1,64 +1,10 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Asked, isSigned, REPORT_KEY, type Reply, TOKEN, ToldAppliance } from './appliance.ts';
-import { NODE_TESTS, NodeNamespace, type NodeSettings, TOLD_SYSTEMCTL } from './node-namespace.ts';
-
-const signed = (body: string): Reply => ({ body, key: REPORT_KEY });
-const OK = signed('run r1\n');
-
-interface Reporting {
-  readonly node: NodeNamespace;
-  readonly appliance: ToldAppliance;
-  readonly program: ChildProcess;
-  /** The count-th report, or later; waits for it. */
-  readonly report: (count: number, within?: number) => Promise<Asked>;
-  readonly said: () => string;
-  readonly told: () => Promise<string[]>;
-}
-
-async function reporting(
-  context: TestContext,
-  answer: (asked: Asked, count: number) => Reply | Promise<Reply>,
-  {
-    state = 'starting',
-    failed = '',
-    ...settings
-  }: { state?: string; failed?: string } & Partial<NodeSettings> = {},
-): Promise<Reporting> {
-  const appliance = await ToldAppliance.open(answer);
-  context.after(() => appliance.close());
-  const prelude = [
-    TOLD_SYSTEMCTL,
-    `mkdir /run/netboot; echo '${REPORT_KEY} r1' >/run/netboot/report-key`,
-    `echo ${state} >/run/systemd-state; printf '%s' '${failed}' >/run/failed; echo web.target >/run/active`,
-    settings.prelude ?? '',
-  ].join('\n');
-  const node = await NodeNamespace.make({ ...settings, prelude, port: appliance.port });
-  context.after(() => node.remove());
-  let said = '';
-  const program = node.start('report.pl', (text) => {
-    said += text;
-  });
-  context.after(() => program.kill('SIGKILL'));
-  return {
-    node,
-    appliance,
-    program,
-    said: () => said,
-    told: async () =>
-      (await node.shell('cat /run/told')).split('\n').filter((line) => /isolate|reboot/.test(line)),
-    report: async (count, within = 8_000) => {
-      for (const until = performance.now() + within; performance.now() < until; await sleep(20)) {
-        const asked = appliance.asked[count - 1];
-        if (asked) return asked;
-      }
-      throw new Error(`${appliance.asked.length} reports came, not ${count}; it said: ${said}`);
-    },
-  };
-}
+import { isSigned, REPORT_KEY, type Reply, ToldAppliance } from './appliance.ts';
+import { NODE_TESTS } from './node-namespace.ts';
+import { OK, type Reporting, reporting, signed } from './reporting-node.ts';
 
 /** Told to stop, as systemd does it. */
 async function stopped({ program }: Reporting): Promise<void> {
@@ -329,67 +275,4 @@ describe('a node that stops', NODE_TESTS, () => {
     const seconds = (performance.now() - since) / 1000;
     assert.ok(seconds > 4 && seconds < 7, `${seconds} s`);
   });
-});
-
-const NONCE = '0123456789abcdef0123456789abcdef';
-/** What node.pl leaves when the boot went on: for as long as that uptime is not reached. */
-const waitingFor = (uptime: string) =>
-  `rm /run/netboot/report-key; mkdir /run/netboot/ssh; echo meantime >/run/netboot/ssh/ssh_host_ed25519_key
-   echo "${NONCE} ${uptime}" >/run/netboot/nonce`;
-const IDENTITY: Reply = {
-  body: [
-    `report-key ${REPORT_KEY}`,
-    'run r1',
-    `host-key ${btoa('REAL\n')}`,
-    'host-key-public ssh-ed25519 AAAA',
-    `file 0600 root root /srv/memory/secret ${btoa('secret\n')}`,
-    '',
-  ].join('\n'),
-  key: TOKEN,
-};
-
-describe('a node whose boot found no appliance', NODE_TESTS, () => {
-  const prelude = waitingFor('1e9');
-
-  it('has its identity as soon as there is one, and reports from then on', async (context) => {
-    const node = await reporting(
-      context,
-      ({ path }, count) => (count < 3 ? { body: undefined } : path === '/v1/identity' ? IDENTITY : OK),
-      { prelude, state: 'running' },
-    );
-    const report = await node.report(4);
-    assert.ok(report.path === '/v1/report' && isSigned(report, REPORT_KEY));
-    assert.deepEqual(
-      node.appliance.asked.slice(0, 3).map((asked) => [asked.path, asked.fields.nonce, asked.port < 1024]),
-      Array.from({ length: 3 }, () => ['/v1/identity', NONCE, true]),
-    );
-    const read = (path: string) => node.node.shell(`cat ${path}`);
-    assert.equal(await read('/run/netboot/ssh/ssh_host_ed25519_key'), 'REAL');
-    assert.equal(await read('/srv/memory/secret'), 'secret');
-    assert.match(await read('/run/told'), /^--no-block try-restart ssh\.service$/m);
-    assert.match(await node.node.shell('ls /run/netboot/nonce 2>&1 || true'), /No such file/);
-    assert.match(node.said(), /^<6>this node has its identity; /m);
-  });
-
-  for (const { name, given, status, until, why } of [
-    { name: 'is refused', given: 'no\n', status: 403, until: '1e9', why: /: it was refused: no$/m },
-    {
-      name: 'has waited too long',
-      given: undefined,
-      status: 200,
-      until: '1',
-      why: /: (no answer|connection lost|Connection reset by peer)$/m,
-    },
-  ])
-    it(`ends when it ${name}, and leaves nothing to be started for`, async (context) => {
-      const reply = { body: given, status };
-      const node = await reporting(context, () => reply, { prelude: waitingFor(until) });
-      if (node.program.exitCode === null) await once(node.program, 'exit');
-      assert.equal(node.program.exitCode, 0);
-      assert.equal(node.appliance.asked.length, 1);
-      assert.match(node.said(), /^<3>this node gets no identity in this boot: /m);
-      assert.match(node.said(), why);
-      assert.match(await node.node.shell('ls /run/netboot/nonce 2>&1 || true'), /No such file/);
-      assert.equal(await node.node.shell('cat /run/netboot/ssh/ssh_host_ed25519_key'), 'meantime');
-    });
 });

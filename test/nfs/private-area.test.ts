@@ -49,8 +49,9 @@ function entry(disks: readonly Disk[], area: Partial<Area> = {}): Export {
   return { path: folder, clients: ['10.0.0.5/32'], options, area: { disks: [...disks], epoch: 0, ...area } };
 }
 
+const BOUNDS = () => ({ exportsFolder, generationsFolder: '/nowhere' });
 const prepare = (disks: readonly Disk[], area: Partial<Area> = {}) =>
-  prepareExport(entry(disks, area), { exportsFolder, generationsFolder: '/nowhere' });
+  prepareExport(entry(disks, area), BOUNDS());
 
 const sh = (program: string, ...args: string[]): string =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 20_000 });
@@ -147,6 +148,87 @@ test('a disk whose growing was cut short while it was written to is mended', asy
   assert.deepEqual(await prepare([root(256)]), {});
   assert.ok(isSound(disk));
   assert.equal(read(disk, 'kept'), 'mine\n');
+  assert.deepEqual(readdirSync(`${exportsFolder}/private/.netboot`), [`${SERIAL}.json`]);
+});
+
+const growing = (name = 'root.ext4') => `${exportsFolder}/private/.netboot/${SERIAL}.${name}.growing`;
+
+test('a disk that cannot be mended is kept back, and given to its node once it can', async () => {
+  const disk = `${folder}/root.ext4`;
+  await prepare([root(64)]);
+  write(disk, 'kept', 'mine\n');
+  const whole = readFileSync(disk);
+  unlinkSync(disk);
+  writeFileSync(growing(), 'rubbish');
+  for (const time of ['first', 'second']) {
+    const { problem, remark } = await prepare([root(64), block(64)]);
+    assert.equal(problem, undefined, time);
+    assert.match(remark ?? '', /^root\.ext4 is kept back, .*: e2fsck failed \(exit 8\)/);
+    assert.match(remark ?? '', /e2fsck -f -y \S+\.root\.ext4\.growing\b.* netboot reset-private/);
+    assert.deepEqual(readdirSync(folder), ['block.ext4'], 'the node gets nothing that is half a disk');
+    assert.equal(readFileSync(growing(), 'utf8'), 'rubbish');
+  }
+  writeFileSync(growing(), whole);
+  assert.deepEqual(await prepare([root(64), block(64)]), {});
+  assert.equal(read(disk, 'kept'), 'mine\n');
+});
+
+test('a disk that is kept back is mended when there is time, and delays nothing when there is none', async () => {
+  const disk = `${folder}/root.ext4`;
+  await prepare([root(256)]);
+  write(disk, 'kept', 'mine\n');
+  sh('debugfs', '-w', '-R', 'set_bg 1 block_bitmap 1', disk);
+  renameSync(disk, growing());
+  for (const [until, why] of [
+    [() => Date.now(), /kept back, .*: there was no time left for it/],
+    [() => Date.now() + 4, /kept back, .*: (e2fsck failed \(cut off\)|there was no time)/],
+  ] as const) {
+    const startedAt = performance.now();
+    const { remark } = await prepareExport(entry([root(256)]), BOUNDS(), until());
+    assert.match(remark ?? '', why);
+    assert.ok(performance.now() - startedAt < 2_000);
+    assert.deepEqual(readdirSync(folder), []);
+  }
+  assert.deepEqual(await prepare([root(256)]), {});
+  assert.ok(isSound(disk));
+  assert.equal(read(disk, 'kept'), 'mine\n');
+});
+
+test('a disk that finds no room to grow is not given half-grown', async () => {
+  const disk = `${folder}/root.ext4`;
+  mkdirSync(exportsFolder);
+  sh('mount', '-t', 'tmpfs', '-o', 'size=64m', 'netboot-test', exportsFolder);
+  try {
+    await prepare([root(64)]);
+    write(disk, 'kept', 'mine\n');
+    const left = sh('stat', '--file-system', '--format=%f', exportsFolder);
+    sh(
+      'dd',
+      'if=/dev/zero',
+      `of=${exportsFolder}/full`,
+      'bs=4k',
+      `count=${Number(left) - 16}`,
+      'status=none',
+    );
+    const { remark } = await prepare([root(32_768)], { growUntil: SOON() });
+    assert.match(remark ?? '', /^root\.ext4 (could not grow to 32768M|is kept back)/);
+    if (existsSync(disk)) assert.ok(isSound(disk));
+    unlinkSync(`${exportsFolder}/full`);
+    assert.deepEqual(await prepare([root(32_768)], { growUntil: SOON() }), {});
+    assert.ok(isSound(disk));
+    assert.equal(read(disk, 'kept'), 'mine\n');
+  } finally {
+    sh('umount', exportsFolder);
+  }
+});
+
+test('a reset leaves nothing of a disk that is kept back, also of one that its node has no more', async () => {
+  await prepare([root(64), block(64)]);
+  for (const name of ['root.ext4', 'block.ext4']) {
+    unlinkSync(`${folder}/${name}`);
+    writeFileSync(growing(name), 'rubbish');
+  }
+  assert.deepEqual(await prepare([root(64)], { epoch: 1 }), {});
   assert.deepEqual(readdirSync(`${exportsFolder}/private/.netboot`), [`${SERIAL}.json`]);
 });
 

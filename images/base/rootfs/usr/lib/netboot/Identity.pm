@@ -19,20 +19,24 @@ sub begin {
   Appliance::write_file($Appliance::NONCE, 0600, unpack('H*', $nonce) . ' ' . (Appliance::uptime() + $TOKEN_SECONDS) . "\n");
 }
 
-# Asks once, and takes what is given. Dies with the reason; when the nonce is gone with that, it is for good.
+# Asks once, and takes what is given. Dies with the reason while there is no identity; when the nonce is gone with that, it is for
+# good. The identity is the two keys. What else comes with it takes its time, and what fails of that is said.
 sub redeem {
   my ($node) = @_;
   my ($nonce, $until) = split ' ', Appliance::contents($Appliance::NONCE);
   my $request = "serial $node->{serial}\nsince " . since($node) . "\nnonce $nonce\n";
-  my ($status, $text) = eval { Appliance::exchange($node, '/v1/identity', $node->{token}, $request, 10) };
-  if (($status // 0) == 200) {
-    take($node, $text);
-    unlink $Appliance::NONCE;
-    return 1;
-  }
-  my $why = defined $status ? "it was refused: $text\n" : $@;
-  unlink $Appliance::NONCE if defined $status || Appliance::uptime() >= $until;
-  die $why;
+  my ($status, $text);
+  my $is_known = eval {
+    ($status, $text) = Appliance::exchange($node, '/v1/identity', $node->{token}, $request, 10);
+    die "it was refused: $text\n" if $status != 200;
+    take_keys($text);
+    1;
+  };
+  my $why = $@;
+  unlink $Appliance::NONCE if $is_known || ($status // 200) != 200 || Appliance::uptime() >= $until;
+  die $why unless $is_known;
+  take_rest($node, $text);
+  return 1;
 }
 
 # When its boot began by the appliance's clock.
@@ -43,17 +47,28 @@ sub since {
   return $since;
 }
 
-sub take {
-  my ($node, $text) = @_;
+sub take_keys {
+  my ($text) = @_;
   my %given = Appliance::fields($text);
   Appliance::write_file($HOST_KEY, 0600, Appliance::decode_base64($given{'host-key'}));
   Appliance::write_file("$HOST_KEY.pub", 0644, "$given{'host-key-public'}\n");
   Appliance::write_file($Appliance::REPORT_KEY, 0600, "$given{'report-key'} $given{run}\n");
-  Place::files($node->{root}, map { file($_) } $text =~ /^file (.*)$/mg);
-  if (defined $given{block}) {
-    eval { mount_block($node, $given{block}); 1 } or Appliance::complain("no file system at $given{block}: $@" =~ s/\n//r);
-  }
-  Place::seal();
+}
+
+# The block file is last, with all sealed before: to check it may take longer than systemd lets us run.
+sub take_rest {
+  my ($node, $text) = @_;
+  my %given = Appliance::fields($text);
+  my $block = $given{block};
+  attempt('not all files were put there', sub { Place::files($node->{root}, map { file($_) } $text =~ /^file (.*)$/mg) });
+  attempt("no folder $block", sub { Place::folder($block) }) if defined $block && !-d $block;
+  attempt('some folders stay writable', \&Place::seal);
+  attempt("no file system at $block", sub { mount_block($node, $block) }) if defined $block && -d $block;
+}
+
+sub attempt {
+  my ($otherwise, $do) = @_;
+  eval { $do->(); 1 } or Appliance::complain("$otherwise: $@" =~ s/\n//r);
 }
 
 sub file {
@@ -69,7 +84,6 @@ sub mount_block {
   my $disk = "$private/block.ext4";
   my $is_ours = !-e $disk;
   my $folder = "$node->{exports}/private/$node->{serial}";
-  Place::folder($path) unless -d $path;
   if ($is_ours) {
     Place::folder($private);
     Place::mount('-t', 'nfs', '-o', "$node->{nfs},proto=tcp,nolock,noatime,retry=0", "$node->{server}:$folder", $private);

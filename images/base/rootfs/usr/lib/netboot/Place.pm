@@ -83,18 +83,28 @@ sub layer {
 sub seal { mount('-o', 'remount,bind,ro', $_) for splice @layers }
 
 # A disk of the node's own keeps what earlier boots put there. What the node is no longer given goes, and a file of
-# the image comes back: at each boot, as the next generation may have another. To go is first: a full disk takes no record.
+# the image comes back: at each boot, as the next generation may have another. The record is last, for a full disk takes none;
+# until there is a new one, the old one holds.
 sub withdraw {
   my %given = map { $_ => 1 } @_;
   my @stale = grep { !$given{$_} } split /\n/, Appliance::contents($PLACED);
   my @left = grep { lstat and !unlink and complain_of($_) } @stale;
   my %is_left = map { $_ => 1 } @left;
   my @ours = grep { !$is_left{$_} && (-l "$SEALED_ROOT$_" || -e _) } @stale;
+  restore($_) for @ours;
   if (%given || @stale) {
     folder(folder_of($PLACED));
     Appliance::write_file($PLACED, 0600, join '', map { "$_\n" } sort keys %given, @left, @ours);
   }
-  system 'cp', '--archive', "$SEALED_ROOT$_", $_ for @ours;
+}
+
+# As a whole, or not at all.
+sub restore {
+  my ($path) = @_;
+  my $new = "$path.netboot-new";
+  return if system('cp', '--archive', '--no-target-directory', "$SEALED_ROOT$path", $new) == 0 && rename $new, $path;
+  unlink $new;
+  Appliance::complain("$path of the image did not come back; the next boot tries again");
 }
 
 sub complain_of {

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { isSigned, REPORT_KEY, type Reply, TOKEN } from './appliance.ts';
+import { NODE_TESTS } from './node-namespace.ts';
+import { OK, reporting } from './reporting-node.ts';
+
+const NONCE = '0123456789abcdef0123456789abcdef';
+/** What node.pl leaves when the boot went on: for as long as that uptime is not reached. */
+const waitingFor = (uptime: string) =>
+  `rm /run/netboot/report-key; mkdir /run/netboot/ssh; echo meantime >/run/netboot/ssh/ssh_host_ed25519_key
+   echo "${NONCE} ${uptime}" >/run/netboot/nonce`;
+const IDENTITY: Reply = {
+  body: [
+    `report-key ${REPORT_KEY}`,
+    'run r1',
+    `host-key ${btoa('REAL\n')}`,
+    'host-key-public ssh-ed25519 AAAA',
+    `file 0600 root root /srv/memory/secret ${btoa('secret\n')}`,
+    '',
+  ].join('\n'),
+  key: TOKEN,
+};
+
+describe('a node whose boot found no appliance', NODE_TESTS, () => {
+  const prelude = waitingFor('1e9');
+
+  it('has its identity as soon as there is one, and reports from then on', async (context) => {
+    const node = await reporting(
+      context,
+      ({ path }, count) => (count < 3 ? { body: undefined } : path === '/v1/identity' ? IDENTITY : OK),
+      { prelude, state: 'running' },
+    );
+    const report = await node.report(4);
+    assert.ok(report.path === '/v1/report' && isSigned(report, REPORT_KEY));
+    assert.deepEqual(
+      node.appliance.asked.slice(0, 3).map((asked) => [asked.path, asked.fields.nonce, asked.port < 1024]),
+      Array.from({ length: 3 }, () => ['/v1/identity', NONCE, true]),
+    );
+    const read = (path: string) => node.node.shell(`cat ${path}`);
+    assert.equal(await read('/run/netboot/ssh/ssh_host_ed25519_key'), 'REAL');
+    assert.equal(await read('/srv/memory/secret'), 'secret');
+    assert.match(await read('/run/told'), /^--no-block try-restart ssh\.service$/m);
+    assert.match(await node.node.shell('ls /run/netboot/nonce 2>&1 || true'), /No such file/);
+    assert.match(node.said(), /^<6>this node has its identity; /m);
+  });
+
+  const unwritable = 'mkdir /run/netboot/ssh/ssh_host_ed25519_key.netboot-new';
+  for (const { name, reply, until, more, why } of [
+    {
+      name: 'is refused',
+      reply: { body: 'no\n', status: 403 },
+      until: '1e9',
+      why: /: it was refused: no$/m,
+    },
+    {
+      name: 'has waited too long',
+      reply: { body: undefined },
+      until: '1',
+      why: /: (no answer|connection lost|Connection reset by peer)$/m,
+    },
+    {
+      name: 'has nowhere to keep it',
+      reply: IDENTITY,
+      until: '1',
+      more: unwritable,
+      why: /: Is a directory$/m,
+    },
+  ])
+    it(`ends when it ${name}, and leaves nothing to be started for`, async (context) => {
+      const node = await reporting(context, () => reply, { prelude: `${waitingFor(until)}; ${more ?? ':'}` });
+      if (node.program.exitCode === null) await once(node.program, 'exit');
+      assert.equal(node.program.exitCode, 0);
+      assert.equal(node.appliance.asked.length, 1);
+      assert.match(node.said(), /^<3>this node gets no identity in this boot: /m);
+      assert.match(node.said(), why);
+      assert.match(await node.node.shell('ls /run/netboot/nonce 2>&1 || true'), /No such file/);
+      assert.equal(await node.node.shell('cat /run/netboot/ssh/ssh_host_ed25519_key'), 'meantime');
+    });
+});
