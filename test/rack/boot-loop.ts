@@ -6,7 +6,7 @@ import { decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
 import { openUdp } from '../../src/host/udp.ts';
 import { LIMITED_BROADCAST, UNSPECIFIED } from '../../src/net/ipv4.ts';
 import type { Mac } from '../../src/net/mac.ts';
-import { decodePacket, encodePacket } from '../../src/tftp/packet.ts';
+import { decodePacket, encodePacket, errorCode } from '../../src/tftp/packet.ts';
 
 /**
  * A program for a machine of the rack: `boot-loop.ts SERVER SECONDS HOW:NODE…`. Each of these machines fetches its boot files
@@ -94,9 +94,12 @@ async function fetchTftp(path: string): Promise<Buffer> {
   try {
     say();
     for await (const [bytes, { port }] of receive(socket)) {
+      const packet = decodePacket(bytes);
+      // A port comes round again within seconds, and what its last owner is still sent is no answer to this request.
+      const isStray = packet.kind === 'error' ? packet.code === errorCode.unknownTid : packet.kind !== 'oack';
+      if (tid === undefined && isStray) continue;
       tid ??= port;
       if (port !== tid) continue;
-      const packet = decodePacket(bytes);
       if (packet.kind === 'error') throw new Error(`${path}: ${packet.message}`);
       const isNext = packet.kind === 'data' && packet.block === blocks.length + 1;
       if (isNext) blocks.push(packet.data.slice());
