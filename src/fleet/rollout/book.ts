@@ -7,10 +7,9 @@ import type { Store, Write } from '../store.ts';
 import {
   assignmentFor,
   isActive,
-  isDown,
   type Rollout,
   rolloutSchema,
-  roomFor,
+  roomLeft,
   type Step,
   stepSchema,
 } from './rollout.ts';
@@ -89,8 +88,7 @@ export class RolloutBook {
     if (rollout?.state !== 'running' || !rollout.atNextBoot || !this.#isNode(serial)) return undefined;
     if (this.#ending.has(rollout.id)) return undefined;
     const steps = this.steps(rollout.id);
-    const down = [...steps.values()].filter(isDown).length;
-    return !steps.has(serial) && down < roomFor(rollout, steps.values()) ? rollout : undefined;
+    return !steps.has(serial) && roomLeft(rollout, steps.values()) > 0 ? rollout : undefined;
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Instant } from '../../model/lease.ts';
 import type { NodeState } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
 import type { Attempt } from './attempts.ts';
-import { isDown, isUnderWay, type Rollout, roomFor, type Step, type StepOf } from './rollout.ts';
+import { isDown, isUnderWay, type Rollout, roomLeft, type Step, type StepOf } from './rollout.ts';
 
 /** What is known of a node of the image at this moment. All time spans are milliseconds of a clock that nobody sets. */
 export interface NodeFacts {
@@ -240,18 +240,17 @@ function tellNext(rollout: Rollout, facts: RolloutFacts): Action[] {
 
 /** Those that were taken down and given up may be as many as may be down at all. */
 function stopForRoom(rollout: Rollout, { nodes, steps }: RolloutFacts): Action[] {
+  if (roomLeft(rollout, steps.values()) > 0) return [];
   const down = [...steps].filter(([, step]) => isDown(step)).map(([serial]) => nodes.get(serial)?.name);
-  if (down.length < roomFor(rollout, steps.values())) return [];
   const reason = `no more nodes may be down beside ${down.join(', ')}: start or remove what did not come back`;
   return [{ kind: 'stop', reason }];
 }
 
 function tellSome(rollout: Rollout, { steps }: RolloutFacts, able: readonly NodeFacts[]): Action[] {
-  const room = roomFor(rollout, steps.values()) - [...steps.values()].filter(isDown).length;
   const order = (node: NodeFacts) => (node.state === 'up' ? 0 : node.answers ? 1 : 2);
   return able
     .toSorted((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1))
-    .slice(0, room)
+    .slice(0, roomLeft(rollout, steps.values()))
     .map(({ serial, answers, boot }) => {
       return { kind: 'tell', serial, by: answers ? 'order' : 'power', bootBefore: boot?.since };
     });

@@ -86,10 +86,11 @@ export const isUnderWay = (step: Step): boolean =>
 export const isDown = (step: Step): boolean =>
   isUnderWay(step) || (step.state === 'skipped' && step.isDown === true);
 
-/** How many may be down at once by now. */
-export function roomFor({ canary, batch }: Rollout, steps: Iterable<Step>): number {
-  const done = [...steps].filter(({ state }) => state === 'done').length;
-  return done < canary ? canary - done : batch;
+/** How many more may be taken down now. */
+export function roomLeft({ canary, batch }: Rollout, steps: Iterable<Step>): number {
+  const all = [...steps];
+  const done = all.filter(({ state }) => state === 'done').length;
+  return (done < canary ? canary - done : batch) - all.filter(isDown).length;
 }
 
 /** What has a node boot the target. */
