@@ -1,5 +1,6 @@
 import { ExecaError, execa } from 'execa';
 import { CommandError, type CommandOptions, Refusal } from '../model/command.ts';
+import { eachLine } from './each-line.ts';
 
 /** Debian package that brings each program we run, for the remedy when one is missing. */
 const PACKAGE_OF: Readonly<Record<string, string>> = {
@@ -53,7 +54,7 @@ export async function run(
   });
   try {
     if (options.onLine)
-      for await (const line of child.iterable({ from: 'all' })) options.onLine(String(line));
+      await eachLine(child.iterable({ from: 'all', binary: true }), options.onLine, options.promptMs);
     return (await child).stdout.trim();
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error;

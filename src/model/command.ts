@@ -6,6 +6,8 @@ export interface CommandOptions {
   readonly input?: string;
   /** Called with each line of stdout and stderr as it comes. */
   readonly onLine?: (line: string) => void;
+  /** After so much silence `onLine` is given what has no end yet, too: a prompt. Default: it waits for the line's end. */
+  readonly promptMs?: number;
   readonly signal?: AbortSignal;
   /** What ends it when `signal` is aborted; SIGTERM unless told. */
   readonly killSignal?: 'SIGKILL';

@@ -34,6 +34,9 @@ export type QemuOutcome =
 /** A panic's message comes out line by line. */
 const PANIC_TEXT_MS = 1_000;
 
+/** A console that is silent in the middle of a line is at a prompt; an emulated machine may stop for moments. */
+const PROMPT_MS = 500;
+
 /**
  * Starts the fetched kernel, initramfs and command line, byte for byte, in a virtual machine on the Pi's own cable
  * and with its MAC address; ends when that powers off or resets. The machine is QEMU's `virt`, not a Pi: the
@@ -72,6 +75,7 @@ export async function bootInQemu(run: Run, options: QemuOptions): Promise<QemuOu
       [...inNamespace, 'qemu-system-aarch64', ...argv, ...monitorArguments(qmpFile)],
       {
         onLine,
+        promptMs: PROMPT_MS,
         signal,
         killSignal: 'SIGKILL',
       },
@@ -104,6 +108,8 @@ class Panic {
   readonly #isEnd: boolean;
   readonly #ended = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  /** A machine that stalls in the middle of a line gives it in two, as if it were at a prompt. */
+  #before = '';
 
   constructor(cmdline: string, isEnd: boolean) {
     this.#resets = /(^|\s)panic=-?[1-9]/.test(cmdline);
@@ -116,7 +122,8 @@ class Panic {
   }
 
   read(line: string): void {
-    const found = /Kernel panic - not syncing.*/.exec(line)?.[0];
+    const found = /Kernel panic - not syncing.*/.exec(this.#before + line)?.[0];
+    this.#before = line;
     if (found === undefined || this.text !== undefined) return;
     this.text = found;
     if (!this.#isEnd && this.#resets) return;

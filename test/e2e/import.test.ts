@@ -76,7 +76,7 @@ describe('an imported card image boots diskless', { timeout: 60 * 60_000 }, () =
     pi = new VirtualPi(appliance, 'pi4', 'ab000011', key);
     pi.address = await appliance.addressOf('card');
     await pi.up();
-    // Where the kernel has something to say it does so in the middle of a word.
+    // The kernel has its say at once, in the middle of a word, too.
     const withoutKernel = (text: string) => text.replaceAll(/\[ *\d+\.\d+\][^\n]*\n[^│]*│ /g, '');
     await eventually(120_000, async () => assert.match(withoutKernel(await pi.console()), /card login:/));
   });

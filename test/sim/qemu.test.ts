@@ -109,6 +109,12 @@ test('a machine that runs is stopped by the signal', async () => {
   await assert.rejects(start(tinyKernel('stop me\n', 'hang')), /was stopped/);
 });
 
+test('a console that waits at a prompt, which ends no line, shows it', async () => {
+  const stop = new AbortController();
+  await assert.rejects(start(tinyKernel('Debian\nstop me', 'hang'), { stop }), /was stopped/);
+  assert.ok(stop.signal.aborted);
+});
+
 test('what is no arm64 kernel is not started', async () => {
   const { outcome } = await start(Buffer.from('no kernel'));
   assert.match(outcome.kind === 'failed' ? outcome.reason : '', /no arm64 Image/);
