@@ -129,9 +129,10 @@ async function waitForEnd(program: Command, { id, image }: RolloutStatus, json?:
   for (;;) {
     await sleep(LOOK_MS);
     const [status] = await patiently(() => read(program, image));
-    if (!status || isUnderWay(status.state)) continue;
+    if (!status) continue;
     if (status.id !== id)
-      throw new Refusal(`Rollout ${id} is over, and ${status.id} is under way`, 'See "netboot events".');
+      throw new Refusal(`Rollout ${id} is over, and was followed by ${status.id}`, 'See "netboot events".');
+    if (isUnderWay(status.state)) continue;
     show(status, json, formatStatus);
     if (status.state === 'finished') return;
     throw new Refusal(
@@ -198,7 +199,9 @@ function whole(text: string): number {
 }
 
 function share(text: string): number | string {
-  return /^([1-9]\d?|100)%$/.test(text) ? text : whole(text);
+  if (/^([1-9]\d?|100)%$/.test(text)) return text;
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Give a number of nodes, 1 or more, or percent of them, 1% to 100%.');
 }
 
 function seconds(text: string): number {

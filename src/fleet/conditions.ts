@@ -171,8 +171,7 @@ export class Conditions {
       known.reportedAt = this.#elapsed();
       known.system = report.state === 'stopping' ? 'down' : 'reports';
       const generation = this.#ports.given(serial)?.id;
-      const target = known.target ?? this.#targetNow(serial);
-      return { kind: 'report', report, generation, target };
+      return { kind: 'report', report, generation, target: known.target };
     });
     if (this.#known.has(serial)) this.#ports.onReported?.(serial, this.of(serial));
   }
@@ -280,6 +279,7 @@ export class Conditions {
     else if (condition.state === 'root mounted' || isOverdue) known.system = 'mounted';
   }
 
+  /** Of the role that it has now: what it boots with is held against it until it boots again. */
   #targetNow(serial: Serial): string | undefined {
     const role = this.#ports.node(serial)?.role;
     return role === undefined ? undefined : this.#ports.given(serial)?.generation?.roles[role]?.target;

@@ -144,7 +144,7 @@ export class Power {
     if (node.power === undefined) {
       throw new Refusal(
         `Nothing is known that switches the power of ${node.name}`,
-        'Name a template of the configuration: netboot set-node --power NAME --outlet OUTLET',
+        `Name a template of the configuration: netboot set-node ${node.name} --power NAME --outlet OUTLET`,
       );
     }
     const template = this.#ports.templates[node.power];
@@ -171,7 +171,9 @@ export class Power {
         if (value !== undefined) return value;
         throw new Refusal(
           `The power template "${node.power}" names {${name}}, and ${node.name} has none that is known`,
-          name === 'ip' ? 'It has one when it has booted.' : `Give it one: netboot set-node --${name}`,
+          name === 'ip'
+            ? 'It has one when it has booted.'
+            : `Give it one: netboot set-node ${node.name} --${name} ${name.toUpperCase()}`,
         );
       });
       if (!text.startsWith('-') || word.startsWith('-')) return text;

@@ -33,7 +33,8 @@ interface Settings {
   role?: string;
 }
 
-function world(store = new MemoryStore(), { generation = GENERATION, startedAt = 0, role }: Settings = {}) {
+function world(store = new MemoryStore(), settings: Settings = {}) {
+  const { generation = GENERATION, startedAt = 0 } = settings;
   let elapsed = 0;
   const events = new EventHub(() => startedAt + elapsed);
   const payloads = new BootPayloads(() => ({ 'Pi 4B': 14_000_000 }));
@@ -41,7 +42,7 @@ function world(store = new MemoryStore(), { generation = GENERATION, startedAt =
     store,
     log: silentLog,
     events,
-    node: (serial) => (serial === SERIAL ? { name: 'one', role } : undefined),
+    node: (serial) => (serial === SERIAL ? { name: 'one', role: settings.role } : undefined),
     given: () => ({ id: generation.id, generation }),
     payload: (_, each) => payloads.of(each, 'Pi 4'),
     now: () => startedAt + elapsed,
@@ -186,6 +187,18 @@ describe('the conditions of nodes', () => {
     assert.equal(one.conditions.of(SERIAL).detail, 'web-cluster-node.target is not active');
     one.conditions.reported(SERIAL, REPORT);
     assert.equal(one.state(), 'up');
+  });
+
+  it('hold nothing against a node that it learns at its next boot', () => {
+    const settings: Settings = {};
+    const one = world(undefined, settings);
+    boot(one);
+    settings.role = 'web';
+    one.conditions.reported(SERIAL, { ...REPORT, target: undefined });
+    assert.equal(one.state(), 'up');
+    boot(one);
+    one.conditions.reported(SERIAL, { ...REPORT, target: undefined });
+    assert.equal(one.state(), 'unhealthy');
   });
 
   it('know nothing of a machine that is no node', async () => {

@@ -115,7 +115,12 @@ const refusals: ReadonlyArray<{ given: string; node?: object; words?: string[]; 
     expect: /no power template "plug".*there: poe/,
   },
   { given: 'no address', words: ['{ip}'], expect: /names \{ip\}, and pi-one has none.*when it has booted/ },
-  { given: 'no outlet', node: { outlet: undefined }, words: ['{outlet}'], expect: /set-node --outlet/ },
+  {
+    given: 'no outlet',
+    node: { outlet: undefined },
+    words: ['{outlet}'],
+    expect: /set-node pi-one --outlet OUTLET/,
+  },
   {
     given: 'an outlet that is an option',
     node: { outlet: '--oh' },

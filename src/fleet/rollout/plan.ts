@@ -111,7 +111,8 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
   const sick = [...facts.nodes.values()].filter(
     (node) => facts.steps.get(node.serial)?.state === 'done' && isKnownBad(rollout, node),
   );
-  return sick.length > 0 ? sick.filter(isHopeless).map(failLate) : tellNext(rollout, facts);
+  // One is enough to stop. What ails all of them is no reason to reboot all of them.
+  return sick.length > 0 ? sick.filter(isHopeless).slice(0, 1).map(failLate) : tellNext(rollout, facts);
 }
 
 function leave(serial: Serial, step: Step): Action[] {

@@ -64,6 +64,13 @@ export function settle(
   }
   const fault = nodes.map((node) => faultOfRoot(node, target)).find((each) => each !== undefined);
   if (fault !== undefined) throw new Refusal(`${target.id} does not fit its nodes`, `${fault}.`);
+  const roleless = nodes.find(({ role }) => role !== undefined && !target.roles[role]);
+  if (roleless) {
+    throw new Refusal(
+      `${target.id} has no role "${roleless.role}", which ${roleless.name} has`,
+      `Build it with that role, or give the node another one: netboot set-node ${roleless.name} --role ROLE`,
+    );
+  }
   return {
     id,
     image,

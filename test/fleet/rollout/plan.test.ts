@@ -241,6 +241,18 @@ describe('a rollout', () => {
     assert.deepEqual([world.machine(0).state, world.machine(0).runs], ['up', world.rollout.base]);
   });
 
+  it('reboots one, when all that were done become unhealthy at once: it is hardly their generation', () => {
+    const world = new World(many(6));
+    while ([...world.steps.values()].filter(({ state }) => state === 'done').length < 5) world.pass();
+    for (const index of [0, 1, 2, 3, 4])
+      Object.assign(world.machine(index), { state: 'unhealthy', since: world.now });
+    world.passUntilOver();
+    world.passMinutes(10);
+    assert.equal(world.rollout.state, 'stopped');
+    const [first, ...others] = [0, 1, 2, 3, 4].map((index) => world.machine(index).resets);
+    assert.deepEqual([first, others], [2, [1, 1, 1, 1]]);
+  });
+
   it('has a node back that was unhealthy before', () => {
     const world = new World([{ ...GOOD, isSick: true }, GOOD]);
     world.machine(1).state = 'off';

@@ -346,6 +346,15 @@ describe('rollouts', () => {
       says: /do not report/,
     },
     {
+      given: 'a target without the role of a node',
+      before: async () => {
+        rack.sealed = [{ ...OLD, roles: { web: { target: 'web.target' } } }, NEW];
+        await rack.fleet.publish('web', OLD.id);
+        await rack.fleet.setNode('pi-2', { role: 'web' });
+      },
+      says: /web-000000000002 has no role "web", which pi-2 has/,
+    },
+    {
       given: 'a check URL of another protocol',
       request: { check: 'ftp://{ip}/' },
       says: /no http or https URL/,
