@@ -134,6 +134,7 @@ export class Fleet {
       sightings: this.sightings,
       view: () => this.#view,
       intended: (node) => this.intended(node),
+      checkIdle: (node) => this.areas.checkIdle(node, 'remove-node'),
       log: ports.log,
     });
     const payloads = ports.fetchedBytes && new BootPayloads(ports.fetchedBytes);
@@ -239,8 +240,8 @@ export class Fleet {
     return this.nodes.set(reference, change);
   }
 
-  removeNode(reference: string): Promise<ChangedNode> {
-    return this.nodes.remove(reference);
+  removeNode(reference: string, options?: { readonly force?: boolean }): Promise<ChangedNode> {
+    return this.nodes.remove(reference, options);
   }
 
   /** With their contents: for the node alone. */
@@ -295,8 +296,9 @@ export class Fleet {
 
   /** Which generation a node gets this file from. */
   pin(node: Node, name: string, from?: Ipv4): BootPin | undefined {
-    if (from !== undefined) void this.addresses.located(node.serial, from);
     const boot = this.boots.pin(node, name);
+    // Behind it: where a node was seen since its boot began is where it is now.
+    if (from !== undefined) void this.addresses.located(node.serial, from);
     if (!boot) return undefined;
     const { generation, stored, since } = boot;
     const { serial } = node;

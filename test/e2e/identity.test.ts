@@ -113,6 +113,45 @@ describe('the identity of a node', { timeout: 60 * 60_000 }, () => {
     assert.deepEqual(await both(), first);
   });
 
+  it('comes by itself, later, to a boot that its appliance did not answer: its own host key, its files, its reports', async () => {
+    const before = await bootOf(anna);
+    await appliance.netboot('reboot', 'anna');
+    await eventually(BOOT_MS, async () => {
+      const node = (await appliance.nodes()).nodes.find(({ name }) => name === 'anna');
+      assert.equal(node?.state, 'root mounted');
+    });
+    // Its root is served by NFS-Ganesha all the same.
+    process.kill(appliance.pid, 'SIGSTOP');
+    try {
+      await eventually(BOOT_MS, async () => assert.notEqual(await bootOf(anna), before));
+      await eventually(60_000, async () =>
+        assert.match(
+          await anna.run('journalctl -b -u netboot-node -o cat'),
+          /no identity from its appliance, and an SSH host key for now/,
+        ),
+      );
+      assert.notEqual((await who(anna)).hostKey, first[0]?.hostKey);
+      await assert.rejects(anna.run('cat /etc/anna/secret'), /No such file/);
+    } finally {
+      process.kill(appliance.pid, 'SIGCONT');
+    }
+
+    // It asks at least once a minute.
+    await eventually(BOOT_MS, async () => {
+      assert.deepEqual(await who(anna), first[0]);
+      const shown = await appliance.inRack('ssh-keyscan', '-t', 'ed25519', anna.address);
+      assert.ok(
+        shown.includes(first[0]?.hostKey.split(' ')[1] ?? 'none'),
+        'sshd shows its host key of before',
+      );
+    });
+    assert.equal(await anna.run('cat /etc/anna/secret'), SECRET);
+    await eventually(BOOT_MS, async () => {
+      for (const { name, state } of (await appliance.nodes()).nodes) assert.equal(state, 'up', name);
+    });
+    assert.equal(await anna.run('systemctl is-system-running'), 'running');
+  });
+
   it('is in no image, in no export, and in no log', async () => {
     const secrets = [SECRET, Buffer.from(`${SECRET}\n`).toString('base64')];
     for (const pi of [anna, bert]) {
