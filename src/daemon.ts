@@ -114,7 +114,13 @@ export async function serve(config: Config, { force = false } = {}): Promise<voi
     networks,
   );
   parts.defer(() => fleet.conditions.stop());
-  await fleet.reconcileExports();
+  const exported = fleet.reconcileExports();
+  // The exports unit may be gone, or long about the disks of nodes: the boot files wait for neither.
+  if (exporter.kind !== 'unit') await exported;
+  else
+    exported.catch((err) =>
+      log.error({ id: 'EXPORTS_NOT_APPLIED', err }, 'the exports could not be applied'),
+    );
   await inspectGenerations(fleet, warnings, log);
 
   const fault = await faultOfPlainRoot(config.tftp.root);

@@ -3,7 +3,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { Node } from '../model/node.ts';
 import { describeNodes } from './describe.ts';
 import { describeNode } from './describe-node.ts';
-import { addNodeSchema, setNodeSchema } from './node-schemas.ts';
+import { addNodeSchema, removeNodeSchema, setNodeSchema } from './node-schemas.ts';
 import type { NodeStatus } from './schemas.ts';
 
 /** What all files of a node take, written in Base64, and room to spare. */
@@ -33,8 +33,11 @@ export function addNodeRoutes(
     const { node, revision } = await fleet.setNode(canonical(params.reference), setNodeSchema.parse(body));
     return { node: whole(node), revision };
   });
-  api.delete<NodeReference>('/v1/nodes/:reference', async ({ params }) => {
-    const { node, revision } = await fleet.removeNode(canonical(params.reference));
+  api.delete<NodeReference>('/v1/nodes/:reference', async ({ params, query }) => {
+    const { node, revision } = await fleet.removeNode(
+      canonical(params.reference),
+      removeNodeSchema.parse(query),
+    );
     return { node: describeNode(fleet, node), revision, kept: fleet.areas.folderOf(node) };
   });
 }

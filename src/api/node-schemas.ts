@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { FileChanges } from '../fleet/node-files.ts';
-import { nameSchema, nodeSettingsSchema, ownNodeSchema } from '../model/node.ts';
+import { nodeSettingsSchema, ownNodeSchema } from '../model/node.ts';
 import { nodeFileSchema } from '../model/node-file.ts';
 
 /** What is sent to change nodes and profiles; `null` takes a value away. */
@@ -55,9 +55,11 @@ const { serial: _, ...changeable } = ownNodeSchema.shape;
 
 export const setNodeSchema = z.strictObject({
   ...takenAwayByNull(changeable),
-  name: nameSchema.optional(),
   files: fileChangesSchema.optional(),
 });
+
+/** Of the address. */
+export const removeNodeSchema = z.strictObject({ force: z.stringbool().default(false) });
 
 export const setProfileSchema = z.strictObject({
   ...takenAwayByNull(nodeSettingsSchema.shape),

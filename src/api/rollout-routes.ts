@@ -67,7 +67,7 @@ export function addRolloutRoutes(
       const node = fleet.find(canonical(params.reference));
       const { serial, name } = node;
       const fellBackFrom = fleet.boots.fallBack(node)?.from;
-      fleet.boots.retry(serial);
+      await fleet.retry([node]);
       return { serial, name, fellBackFrom, generation: fleet.intended(node)?.id };
     },
   );

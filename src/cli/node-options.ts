@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Refusal } from '../model/command.ts';
-import { blockSchema } from '../model/node.ts';
+import { blockSchema, NO_ROLE } from '../model/node.ts';
 import { ROOT_DEFAULTS } from '../model/root-mode.ts';
 import { fileOption } from './file-option.ts';
 import { collect } from './settings.ts';
@@ -41,7 +41,7 @@ export function withNodeOptions(command: Command): Command {
 export function withSettingOptions(command: Command): Command {
   return command
     .option('--image <image>', 'the image it boots')
-    .option('--role <role>', 'one of the roles of that image')
+    .option('--role <role>', `one of the roles of that image; ${NO_ROLE}: not even what a profile says`)
     .addOption(choice('--ramdisk <on|off>', 'fetch the boot tree as one file, boot.img', ['on', 'off']))
     .addOption(
       choice(
@@ -99,6 +99,10 @@ export async function bodyOf(options: NodeOptions): Promise<Record<string, unkno
     ...(file.length === 0 ? {} : { files }),
   };
 }
+
+/** Of what is new: an empty value is as none. */
+export const leavingOut = (body: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ''));
 
 /** Of a change: an empty value takes away what is there. */
 export const takingAway = (body: Record<string, unknown>): Record<string, unknown> =>

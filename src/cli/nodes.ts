@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { NodeAnswer, NodeStatus, RemovedAnswer } from '../api/schemas.ts';
+import { NO_ROLE } from '../model/node.ts';
 import { parseMac } from '../net/mac.ts';
 import { parseSerial } from '../net/serial.ts';
 import { callApi } from './client.ts';
 import { nodeArgument } from './node-argument.ts';
-import { bodyOf, type NodeOptions, takingAway, withNodeOptions } from './node-options.ts';
+import { bodyOf, leavingOut, type NodeOptions, takingAway, withNodeOptions } from './node-options.ts';
 
 interface JsonOption {
   json?: boolean;
@@ -26,7 +27,7 @@ Any other machine by its MAC address, as 52:54:00:12:34:56: the last 8 digits of
     .action(async (reference: string, { json, ...options }: NodeOptions & JsonOption) => {
       const mac = parseMac(reference);
       const identity = mac ? { mac } : { serial: parseSerial(reference) };
-      const body = { ...(await bodyOf(options)), ...identity };
+      const body = { ...leavingOut(await bodyOf(options)), ...identity };
       const answer = await call<NodeAnswer>('POST', '/v1/nodes', body);
       if (json) return console.log(JSON.stringify(answer, null, 2));
       const { node } = answer;
@@ -48,10 +49,14 @@ Any other machine by its MAC address, as 52:54:00:12:34:56: the last 8 digits of
   program
     .command('remove-node')
     .addArgument(nodeArgument())
-    .description('serve a node no more; it runs on until it reboots or is switched off')
+    .description(
+      'serve a node no more; it runs on until it reboots or is switched off, but not without its disk (--root private, --block)',
+    )
+    .option('--force', 'also while the node may be writing to its disk: it loses it in the midst of its work')
     .option('--json', 'for scripts')
-    .action(async (reference: string, { json }: JsonOption) => {
-      const answer = await call<RemovedAnswer>('DELETE', nodePath(reference));
+    .action(async (reference: string, { force, json }: { force?: boolean } & JsonOption) => {
+      const query = force ? '?force=true' : '';
+      const answer = await call<RemovedAnswer>('DELETE', `${nodePath(reference)}${query}`);
       if (json) return console.log(JSON.stringify(answer, null, 2));
       const { node, kept } = answer;
       const rest = kept ? `; what it wrote stays in ${kept}, until you delete that` : '';
@@ -62,7 +67,7 @@ Any other machine by its MAC address, as 52:54:00:12:34:56: the last 8 digits of
 export const nodePath = (reference: string): string => `/v1/nodes/${encodeURIComponent(reference)}`;
 
 function describe(node: NodeStatus): string {
-  const role = node.role ? ` as ${node.role}` : '';
+  const role = node.role && node.role !== NO_ROLE ? ` as ${node.role}` : '';
   const hint = !node.isImageBuilt ? ` (not built yet: netboot build-image ${node.image})` : '';
   return `node ${node.name} (${node.serial}): image ${node.image}${role}${hint}`;
 }

@@ -62,20 +62,15 @@ export class Addresses {
   addressOf(node: Node): Ipv4 | undefined {
     const place = this.#places.get(node.serial);
     if (place !== undefined && this.#isIts(node, place)) return place;
-    if (node.ip !== undefined) return node.ip;
-    if (node.mac === undefined) return undefined;
-    for (const network of this.#ports.view().networks.keys()) {
-      const lease = this.#ports.leases.byMac(node.mac, network);
-      if (lease?.state === 'bound') return lease.address;
-    }
-    return undefined;
+    const told = node.ip ?? this.#leasedTo(node);
+    return told !== undefined && !this.#isAnothers(told, node) ? told : undefined;
   }
 
   /** The node that is at an address, by the same rules. */
   nodeAt(address: Ipv4): Node | undefined {
     const view = this.#ports.view();
     const seen = this.#serials.get(address);
-    const lease = this.#ports.leases.byAddress(address);
+    const lease = this.#leaseOf(address);
     const candidates = [
       seen && view.nodes.get(seen),
       view.nodesByIp.get(address),
@@ -103,10 +98,16 @@ export class Addresses {
 
   /** By the leases that run, else by the kernel's neighbours; `undefined` where nobody knows, as behind a router. */
   async macOf(address: Ipv4): Promise<Mac | undefined> {
-    const { leases, neighbourMac } = this.#ports;
-    const lease = leases.byAddress(address);
+    const lease = this.#leaseOf(address);
     const isHeld = lease && lease.state !== 'declined' && lease.expiresAt > this.#now();
-    return isHeld ? lease.mac : await neighbourMac?.(address).catch(() => undefined);
+    return isHeld ? lease.mac : await this.#ports.neighbourMac?.(address).catch(() => undefined);
+  }
+
+  /** What is known of an address whose MAC nobody tells: that the node had the last lease of it, or that it is reserved for it. */
+  isKnownAs(address: Ipv4, node: Node): boolean {
+    const lease = this.#leaseOf(address);
+    if (!lease) return node.ip === address;
+    return lease.state !== 'declined' && nodeByMac(this.#ports.view(), lease.mac)?.serial === node.serial;
   }
 
   /** When the node last fetched a boot file, or its identity, from where it is, in this run of the service. */
@@ -120,15 +121,37 @@ export class Addresses {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Of an earlier `dhcp: full` leases are left over, which nobody renews: another server has given the addresses since. */
+  #leaseOf(address: Ipv4): Lease | undefined {
+    const lease = this.#ports.leases.byAddress(address);
+    return lease && this.#ports.view().networks.get(lease.interface)?.dhcp === 'full' ? lease : undefined;
+  }
+
   #leased({ state, mac, address }: Lease): void {
     const node = state === 'bound' ? nodeByMac(this.#ports.view(), mac) : undefined;
     if (node) this.#move(node.serial, address);
   }
 
+  #leasedTo({ mac }: Node): Ipv4 | undefined {
+    if (mac === undefined) return undefined;
+    for (const { interface: name, dhcp } of this.#ports.view().networks.values()) {
+      const lease = dhcp === 'full' ? this.#ports.leases.byMac(mac, name) : undefined;
+      if (lease?.state === 'bound') return lease.address;
+    }
+    return undefined;
+  }
+
+  /** Another node is there, as while it runs with an address that was given to this one since. */
+  #isAnothers(address: Ipv4, { serial }: Node): boolean {
+    const there = this.#serials.get(address);
+    const other = there === undefined || there === serial ? undefined : this.#ports.view().nodes.get(there);
+    return other !== undefined && this.#isIts(other, address);
+  }
+
   /** A lease says whose an address is; without one, a reservation does. */
   #isIts(node: Node, address: Ipv4): boolean {
     const view = this.#ports.view();
-    const lease = this.#ports.leases.byAddress(address);
+    const lease = this.#leaseOf(address);
     if (lease) {
       if (lease.state !== 'declined' && nodeByMac(view, lease.mac)?.serial === node.serial) return true;
       if (lease.expiresAt > this.#now()) return false;

@@ -187,15 +187,21 @@ export class Boots {
     if (last.good === generation && (!isThis || last.isUp)) return;
     const { failed, ...rest } = last;
     const kept = failed?.generation === generation ? {} : { failed };
-    this.#change({ ...rest, ...(failed ? kept : {}), good: generation, ...(isThis ? { isUp: true } : {}) });
+    void this.#keep({
+      ...rest,
+      ...(failed ? kept : {}),
+      good: generation,
+      ...(isThis ? { isUp: true } : {}),
+    });
   }
 
-  /** It gets what it is to boot again, however often it failed with that. */
-  retry(serial: Serial): void {
+  /** It gets what it is to boot again, however often it failed with that: known at once. @returns for a transaction. */
+  retrial(serial: Serial): Write[] {
     const last = this.#records.get(serial);
-    if (!last) return;
+    if (!last) return [];
     const { failed, ...rest } = last;
-    if (failed || !last.isUp) this.#change({ ...rest, isForgiven: true });
+    // Also who was forgiven: that may not have been stored.
+    return failed || !last.isUp || last.isForgiven ? [this.#take({ ...rest, isForgiven: true })] : [];
   }
 
   /**
@@ -291,10 +297,6 @@ export class Boots {
     return { from: intended.id, to, attempts: failures };
   }
 
-  #change(record: BootRecord): void {
-    void this.#keep(record);
-  }
-
   /** Known from now on, also of a boot that is under way. @returns for a transaction. */
   #take(record: BootRecord): Write {
     const session = this.#sessions.get(record.serial);
@@ -306,7 +308,7 @@ export class Boots {
 
   #gotKernel(session: Session): void {
     const { before: _, ...record } = session.record;
-    this.#change({ ...record, gotKernel: true });
+    void this.#keep({ ...record, gotKernel: true });
   }
 
   /** Resolves when it is durable, and also when that fails or takes too long. */

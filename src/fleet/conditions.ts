@@ -39,6 +39,8 @@ const NEVER: NodeCondition = { state: 'off', since: 0 };
 /** What is known of a node; instants by the clock that nobody sets. */
 interface Known {
   condition: NodeCondition;
+  /** When it came to its state. */
+  stateAt: number;
   /** When it asked for something last. */
   heardAt: number;
   kernelAt: number;
@@ -168,10 +170,11 @@ export class Conditions {
   /** It reports, and proved that it is the one. */
   reported(serial: Serial, report: Report): void {
     this.#learn(serial, (known) => {
-      known.reportedAt = this.#elapsed();
+      const at = this.#elapsed();
+      known.reportedAt = at;
       known.system = report.state === 'stopping' ? 'down' : 'reports';
       const generation = this.#ports.given(serial)?.id;
-      return { kind: 'report', report, generation, target: known.target };
+      return { kind: 'report', report, generation, target: known.target, sinceState: at - known.stateAt };
     });
     if (this.#known.has(serial)) this.#ports.onReported?.(serial, this.of(serial));
   }
@@ -233,6 +236,7 @@ export class Conditions {
     const condition = stepNode(before, evidenceOf(known), this.#now());
     known.condition = condition;
     const { state, detail } = condition;
+    if (state !== before.state) known.stateAt = this.#elapsed();
     const isOther = state !== before.state || (state === 'unhealthy' && detail !== before.detail);
     const isKept =
       isOther ||
@@ -255,6 +259,7 @@ export class Conditions {
     const at = this.#elapsed();
     const known: Known = {
       condition,
+      stateAt: at,
       heardAt: at,
       kernelAt: at,
       reportedAt: at,
@@ -272,7 +277,8 @@ export class Conditions {
   #restore(serial: Serial, { target, ...condition }: StateDocument): void {
     const known = this.#meet(serial, condition);
     known.target = target;
-    known.kernelAt -= Math.max(0, this.#now() - condition.since);
+    known.stateAt -= Math.max(0, this.#now() - condition.since);
+    known.kernelAt = known.stateAt;
     // Of a boot that took too long nobody knows how far it is.
     const isOverdue = condition.state === 'unhealthy' && condition.bytes === undefined;
     if (condition.hasReported) known.system = 'reports';

@@ -124,9 +124,7 @@ export class Fleet {
       files: this.files,
       choices: () => this.#choices(),
       inTurn: this.#inTurn,
-      onMended: (serials: readonly Serial[]) => {
-        for (const serial of serials) this.boots.retry(serial);
-      },
+      retrial: (serial: Serial) => this.boots.retrial(serial),
     };
     this.profiles = new Profiles(members);
     this.nodes = new Nodes({
@@ -268,6 +266,11 @@ export class Fleet {
       power: Object.keys(this.#config.power),
       intended: (node) => this.intended(node),
     };
+  }
+
+  /** They get what they are to boot again, however often they failed with that. */
+  async retry(nodes: readonly Node[]): Promise<void> {
+    await this.#ports.store.transact({ writes: nodes.flatMap(({ serial }) => this.boots.retrial(serial)) });
   }
 
   /** A program of a machine asked DHCP where to boot from. */

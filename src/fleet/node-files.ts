@@ -82,7 +82,10 @@ export class NodeFiles {
       const key = `${prefixOf(owner)}${path}`;
       if (given === null) {
         if (!after.delete(path))
-          throw new Refusal(`There is no file ${path} of ${whose}`, remedyOfMissing(owner, after));
+          throw new Refusal(
+            `There is no file ${path} of ${whose}`,
+            remedyOfMissing(path, owner, after, this.#profileHas(path, readers[0])),
+          );
         writes.push({ kind: 'delete', key });
       } else {
         const file = nodeFileSchema.parse({ ...given, path });
@@ -102,6 +105,10 @@ export class NodeFiles {
   /** What takes all of them away. */
   removal(owner: FileOwner): Write[] {
     return this.ofOwner(owner).map(({ path }) => ({ kind: 'delete', key: `${prefixOf(owner)}${path}` }));
+  }
+
+  #profileHas(path: string, reader: Reader | undefined): string | undefined {
+    return this.#profileFacts(reader?.profile).has(path) ? reader?.profile : undefined;
   }
 
   #profileFacts(profile: string | undefined): FactsByPath {
@@ -148,7 +155,14 @@ function check(whose: string, files: FactsByPath): void {
   }
 }
 
-function remedyOfMissing(owner: FileOwner, files: FactsByPath): string {
+function remedyOfMissing(
+  path: string,
+  owner: FileOwner,
+  files: FactsByPath,
+  profile: string | undefined,
+): string {
+  if (owner.kind === 'node' && profile !== undefined)
+    return `It is profile ${profile}'s: netboot set-profile ${profile} --file ${path}=`;
   if (files.size > 0) return `It has: ${[...files.keys()].join(', ')}.`;
   return `See "netboot show-${owner.kind} ${owner.name}".`;
 }

@@ -1,8 +1,9 @@
 import { modelOfOui } from '../boot/firmware.ts';
 import type { BootView } from '../model/boot-view.ts';
 import { Refusal } from '../model/command.ts';
-import type { Node, NodeSettings, OwnNode } from '../model/node.ts';
+import { NO_ROLE, type Node, type NodeSettings, type OwnNode } from '../model/node.ts';
 import { faultOfRoot } from '../model/root-mode.ts';
+import { bytesOfSize, DISK_SIZES, isDiskSize } from '../model/size.ts';
 import { type Mac, oui, parseMac } from '../net/mac.ts';
 import { matchSerial, type Serial, serialOfMac } from '../net/serial.ts';
 import { formatSubnet, isHostAddress } from '../net/subnet.ts';
@@ -40,6 +41,12 @@ export function clash(serial: Serial, present: OwnNode, asked: { readonly mac?: 
   );
 }
 
+/** Of a Pi, or of a machine whose MAC stands for its serial number. */
+export function defaultName(serial: Serial, mac: Mac | undefined): string {
+  const isPi = !mac || serialOfMac(mac) !== serial || modelOfOui(oui(mac)) !== undefined;
+  return `${isPi ? 'pi' : 'node'}-${serial}`;
+}
+
 /** Nobody names one. */
 export function noImage(images: readonly string[]): Refusal {
   return new Refusal('No image is named', `Give one with --image: ${images.join(', ') || 'none is known'}.`);
@@ -59,7 +66,7 @@ export function checkNode(
   const profile = own.profile === undefined ? undefined : findProfile(members, own.profile);
   const node = resolveNode(own, profile, defaultImage);
   if (!node) throw noImage(choices.images);
-  checkSettings(node, choices, { node, before: members.nodes.get(own.serial) });
+  checkSettings(node, choices, { own, node, before: members.nodes.get(own.serial) });
 }
 
 /** @throws Refusal when there is no such profile. */
@@ -105,16 +112,30 @@ function checkOwn(view: BootView, { own }: Members, node: OwnNode): void {
   if (node.ip) checkAddress(view, node, node.ip);
 }
 
+/** What the disks of a node are sized by. */
+const DISK_OPTIONS = {
+  '--disk': ({ disk }: NodeSettings) => disk,
+  '--block': ({ block }: NodeSettings) => block?.size,
+};
+
 /**
  * What must hold of what a node, or a profile, is set to.
- * @param node whose settings these are, if they are one's.
+ * @param node whose settings these are, if they are one's; `own` what of them it says itself.
  * @param before what holds now: what has not changed is no reason to refuse what does.
  * @throws Refusal naming what there is not, and what there is.
  */
 export function checkSettings(
   settings: NodeSettings,
   { view, images, power, intended }: Choices,
-  { node, before }: { readonly node?: Node | undefined; readonly before?: NodeSettings | undefined },
+  {
+    own,
+    node,
+    before,
+  }: {
+    readonly own?: OwnNode | undefined;
+    readonly node?: Node | undefined;
+    readonly before?: NodeSettings | undefined;
+  },
 ): void {
   const { image, role } = settings;
   const isChanged = (...keys: (keyof NodeSettings)[]) =>
@@ -133,11 +154,22 @@ export function checkSettings(
       `${known}Add it below "power:" and restart the service.`,
     );
   }
+  for (const [option, sizeOf] of Object.entries(DISK_OPTIONS)) {
+    const size = sizeOf(settings);
+    if (size === undefined || (before && size === sizeOf(before)) || isDiskSize(bytesOfSize(size))) continue;
+    throw new Refusal(`No disk can have ${size}`, `Give ${option} ${DISK_SIZES}.`);
+  }
   const generation = node ? intended(node) : view.published.get(image ?? '');
   if (!generation) return;
-  if (role && isChanged('role', 'image') && !generation.roles[role]) {
+  if (role && role !== NO_ROLE && isChanged('role', 'image') && !generation.roles[role]) {
     const roles = Object.keys(generation.roles).join(', ') || 'none';
-    throw new Refusal(`The image "${image}" has no role "${role}"`, `Its roles: ${roles}.`);
+    const remedies = [`Its roles: ${roles}.`];
+    if (own && own.role === undefined)
+      remedies.push(
+        `Profile ${own.profile} says so: give node ${own.name} --role ${NO_ROLE}, or another --profile.`,
+      );
+    else if (!isChanged('role')) remedies.push(`Take it away${own ? ` from node ${own.name}` : ''}: --role=`);
+    throw new Refusal(`The image "${image}" has no role "${role}"`, remedies.join(' '));
   }
   const fault = node && isChanged('root', 'nfs', 'image') && faultOfRoot(node, generation);
   if (fault) throw new Refusal(`${fault[0]?.toUpperCase()}${fault.slice(1)}`, 'Nothing has changed.');
@@ -155,7 +187,8 @@ function checkAddress(view: BootView, node: OwnNode, ip: NonNullable<OwnNode['ip
       `Served: ${served}.`,
     );
   }
-  if (network.dhcp !== 'full') {
+  // Behind a relay, where ARP tells nothing, it is by this address alone that the node is known.
+  if (network.dhcp !== 'full' && network === view.networks.get(network.interface)) {
     throw new Refusal(
       `The address ${ip} of node ${node.name} is not ours to give: interface ${network.interface} has dhcp: ${network.dhcp}`,
       'Reserve it in the DHCP server of that network, and leave --ip out.',

@@ -45,7 +45,7 @@ function afterServed(before: NodeCondition, { bytes, ofBytes }: Of<'served'>, no
 
 function afterReport(
   earlier: NodeCondition,
-  { report, generation, target }: Of<'report'>,
+  { report, generation, target, sinceState }: Of<'report'>,
   now: Instant,
 ): NodeCondition {
   const before = { ...earlier, hasReported: true, report, reportedAt: now };
@@ -64,7 +64,7 @@ function afterReport(
   if (faults.length > 0) return enter(before, 'unhealthy', now, { detail: faults.join('; ') });
   if (!isStarting) return enter(before, 'up', now);
   // Within the boot that came up, `starting` means that a job runs, such as a change of role.
-  const isSameBoot = report.uptime * 1000 + SLACK_MS >= now - earlier.since;
+  const isSameBoot = report.uptime * 1000 + SLACK_MS >= sinceState;
   if ((earlier.state === 'up' && isSameBoot) || isOverdue(earlier)) return before;
   return enter(before, 'root mounted', now);
 }

@@ -10,7 +10,7 @@ import { type Mac, parseMac } from '../net/mac.ts';
 import type { Serial } from '../net/serial.ts';
 import type { Choices } from './choices.ts';
 import type { FileChanges, NodeFiles } from './node-files.ts';
-import { checkNode, clash, findProfile, noImage, serialForMac } from './node-rules.ts';
+import { checkNode, clash, defaultName, findProfile, noImage, serialForMac } from './node-rules.ts';
 import { type Settled, settle, withNode, withoutNode } from './resolve.ts';
 import { nodeKey, type Roster } from './roster.ts';
 import type { Sightings } from './sightings.ts';
@@ -43,8 +43,10 @@ export interface NodesPorts {
   readonly intended: (node: Node) => StoredGeneration | undefined;
   /** One verb after the other: each checks against what the one before it left. */
   readonly inTurn: ReturnType<typeof oneAtATime>;
-  /** Who changes nodes may have mended them. */
-  readonly onMended: (serials: readonly Serial[]) => void;
+  /** @throws Refusal while a node may be writing to what is not served without it. */
+  readonly checkIdle: (node: Node) => void;
+  /** Who changes a node may have mended it: what is stored with that. */
+  readonly retrial: (serial: Serial) => Write[];
   readonly log: Log;
 }
 
@@ -111,7 +113,7 @@ export class Nodes {
       const image = request.image ?? (isNamed === undefined ? this.#onlyImage(choices, request) : undefined);
       const seen = sightings.bySerial(serial);
       const mac = request.mac ?? (seen && !view().nodesByMac.has(seen.mac) ? seen.mac : undefined);
-      const name = request.name ?? `${request.serial ? 'pi' : 'node'}-${serial}`;
+      const name = request.name ?? defaultName(serial, request.serial ? undefined : mac);
       return this.#put(withoutGaps({ ...request, serial, name, image, mac }), choices, files);
     });
   }
@@ -120,19 +122,23 @@ export class Nodes {
     return this.#ports.inTurn(async () => {
       const present = this.#findOwn(reference);
       const defined = Object.entries(change).filter(([, value]) => value !== undefined);
-      const node = withoutGaps({ ...present, ...Object.fromEntries(defined) } as Gapped);
-      const changed = await this.#put(node, await this.#ports.choices(), files);
-      this.#ports.onMended([node.serial]);
-      return changed;
+      const asked = { ...present, ...Object.fromEntries(defined) } as Gapped;
+      const node = withoutGaps({
+        ...asked,
+        name: asked.name ?? defaultName(present.serial, asked.mac ?? undefined),
+      });
+      return this.#put(node, await this.#ports.choices(), files);
     });
   }
 
-  remove(reference: string): Promise<ChangedNode> {
+  /** @throws Refusal while it may be writing to disks of its own, and `force` is not given. */
+  remove(reference: string, { force = false } = {}): Promise<ChangedNode> {
     const { roster, files, inTurn } = this.#ports;
     return inTurn(async () => {
       const own = this.#findOwn(reference);
       const { serial } = own;
       const node = roster.members().nodes.get(serial) ?? { ...own, image: '' };
+      if (!force) this.#ports.checkIdle(node);
       const along = this.#alongWith.flatMap((writesFor) => writesFor(serial));
       const writes: Write[] = [
         { kind: 'delete', key: nodeKey(serial) },
@@ -192,10 +198,10 @@ export class Nodes {
   }
 
   async #put(own: OwnNode, choices: Choices, changes: FileChanges | undefined): Promise<ChangedNode> {
-    const { files, roster } = this.#ports;
+    const { files, roster, retrial } = this.#ports;
     checkNode(roster.members(), own, roster.defaultImage, choices);
     const writes = files.change({ kind: 'node', name: own.serial }, changes ?? {}, [own]);
-    return this.#store(own, writes);
+    return this.#store(own, [...writes, ...retrial(own.serial)]);
   }
 
   async #store(own: OwnNode, writes: readonly Write[]): Promise<ChangedNode> {

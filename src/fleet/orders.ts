@@ -10,6 +10,9 @@ const WITHIN_MS = 90_000;
 const ID_BYTES = 4;
 const TOGETHER_MS = 5000;
 
+/** Another order is to be taken first: the node has not refused this one. */
+export class Busy extends Refusal {}
+
 interface Pending extends GivenOrder {
   isSent: boolean;
   readonly settle: (error?: unknown) => void;
@@ -53,8 +56,8 @@ export class Orders {
 
   /**
    * Resolves when the node has taken the order; what comes of it, its next reports tell.
-   * @throws Refusal when it does not listen, does not take it in time, or has another order to take first; and the reason
-   * of `signal` when that is aborted first: then it does not get it any more, unless it just did.
+   * @throws Refusal when it does not listen, or does not take it in time; {@link Busy} when it has another order to take
+   * first; and the reason of `signal` when that is aborted first: then it does not get it any more, unless it just did.
    */
   send(node: Node, order: Order, { signal, withinMs = WITHIN_MS }: SendOptions = {}): Promise<void> {
     const { serial } = node;
@@ -63,7 +66,7 @@ export class Orders {
       this.#mustListen(node);
       const standing = this.#pending.get(serial);
       if (standing)
-        throw new Refusal(
+        throw new Busy(
           `Node ${node.name} has an order to take already: ${wordsOf(standing.order)}`,
           'Wait until it has.',
         );

@@ -118,15 +118,22 @@ export class Power {
     try {
       await this.#run(node, 'off', fill(off), undefined);
     } catch (error) {
-      if (error instanceof LeftOff) await this.#giveBack(node, back, signal).catch(() => {});
-      throw error;
+      if (!(error instanceof LeftOff)) throw error;
+      const isBack = await this.#giveBack(node, back, signal).then(
+        () => true,
+        () => false,
+      );
+      throw isBack ? new Refusal(error.problem, error.remedy) : error;
     }
     this.#ports.onSwitched(node.serial, 'cut');
     await this.#giveBack(node, back, signal);
     signal.throwIfAborted();
   }
 
-  /** After a while, and again when that fails; when it is called off, at once and but once. */
+  /**
+   * After a while, and again when that fails; when it is called off, at once, and only once more: who stops the service may
+   * have ended the first.
+   */
   async #giveBack(node: Node, on: readonly [string, ...string[]], signal: AbortSignal): Promise<void> {
     for (let left = MOST_TRIES - 1; ; left -= 1) {
       await sleep(this.#ports.offMs ?? OFF_MS, undefined, { signal }).catch(() => {});
@@ -134,7 +141,8 @@ export class Power {
         await this.#run(node, 'on', on, undefined);
         break;
       } catch (error) {
-        if (left === 0 || signal.aborted) throw error;
+        if (left === 0) throw error;
+        if (signal.aborted) left = 1;
       }
     }
     this.#ports.onSwitched(node.serial, 'given');
@@ -198,9 +206,8 @@ export class Power {
     if (kind !== 'done') {
       const said = lastLine === '' ? 'and said nothing' : `"${withoutWords(lastLine, argv)}"`;
       const problem = `The power of ${node.name} could not be switched (${action}) by "${argv[0]}": `;
-      // What a program did that was ended in the middle is as little known as what a cycle did that failed.
-      const mayBeOff = action === 'on' || (kind !== 'not there' && (action === 'cycle' || kind === 'hung'));
-      const Fault = mayBeOff ? LeftOff : Refusal;
+      // Who ran may have cut the power, however it ended: snmpset fails, too, when its answer alone is lost.
+      const Fault = action !== 'on' && kind === 'not there' ? Refusal : LeftOff;
       if (kind === 'not there')
         throw new Fault(`${problem}${how}`, 'Install it, or name another program in the configuration.');
       throw new Fault(

@@ -24,7 +24,7 @@ const GROW_MS = 2000;
 const BEFORE_ROOT: readonly NodeState[] = ['asked', 'loading', 'kernel'];
 
 const documentSchema = z.object({
-  /** Milliseconds since 1970: when its disks were last made anew; 0 when never. */
+  /** Milliseconds since 1970: when it was last asked to make its disks anew; 0 when never. */
   epoch: z.number(),
 });
 
@@ -54,6 +54,8 @@ export class PrivateAreas {
   readonly #ports: PrivateAreasPorts;
   readonly #now: () => Instant;
   readonly #epochs = new Map<Serial, number>();
+  /** Those whose disks are being made anew, while somebody waits for it. */
+  readonly #resetting = new Set<Serial>();
   readonly #begunAt = new Map<Serial, Instant>();
   readonly #applySoon: () => void;
 
@@ -71,7 +73,9 @@ export class PrivateAreas {
     this.#applySoon = coalesce(APPLY_DELAY_MS, apply, (error) =>
       ports.log.error({ id: 'EXPORTS_NOT_APPLIED', err: error }, 'the exports could not be applied'),
     );
-    for (const kind of ['node/', 'profile/', 'assignment/']) ports.store.watch(kind, this.#applySoon);
+    // A channel, because the image may say what its nodes have for a root.
+    for (const kind of ['node/', 'profile/', 'assignment/', 'channel/'])
+      ports.store.watch(kind, this.#applySoon);
     ports.addresses.onMoved((serial) => {
       if (this.#epochs.has(serial)) this.#applySoon();
     });
@@ -95,11 +99,12 @@ export class PrivateAreas {
   }
 
   /**
-   * Makes the node's disks anew, and deletes the old ones.
+   * Makes the node's disks anew, and deletes the old ones. What cannot be done now is not done later, when the node
+   * may run: the epoch is asked for only while somebody waits. It is stored before, so that the next one is later still.
    * @throws Refusal when it has none, or its system may be running and `force` is not given, or they cannot be made.
    */
   async reset(node: Node, { force = false } = {}): Promise<{ path: string; disks: readonly string[] }> {
-    const { store, stateOf, applyExports, problemOf } = this.#ports;
+    const { store, applyExports, problemOf } = this.#ports;
     const area = this.#areaOf(node);
     if (!area || area.disks.length === 0) {
       throw new Refusal(
@@ -107,25 +112,37 @@ export class PrivateAreas {
         `Give it one: netboot set-node ${node.serial} --root private`,
       );
     }
-    const state = stateOf?.(node.serial);
-    if (!force && state !== undefined && state !== 'off' && state !== 'silent') {
-      throw new Refusal(
-        `Node ${node.name} may be writing to its disk (${state})`,
-        `Shut it down first, or take the disk away under it: netboot reset-private ${node.serial} --force`,
-      );
-    }
+    if (!force) this.checkIdle(node, 'reset-private');
     const epoch = Math.max(this.#now(), (this.#epochs.get(node.serial) ?? 0) + 1);
     await store.transact({ writes: [{ kind: 'put', key: `${PREFIX}${node.serial}`, value: { epoch } }] });
     this.#epochs.set(node.serial, epoch);
-    await applyExports();
     const path = privateExportPath(this.#ports.view().exportsFolder, node.serial);
-    const problem = problemOf(path);
-    if (problem !== undefined)
-      throw new Refusal(
-        `The disk of node ${node.name} could not be made anew: ${problem}`,
-        'Mend that; it is tried again whenever the exports are applied.',
-      );
+    this.#resetting.add(node.serial);
+    try {
+      await applyExports();
+      const problem = problemOf(path);
+      if (problem !== undefined)
+        throw new Refusal(
+          `The disk of node ${node.name} could not be made anew: ${problem}`,
+          `Mend that, and ask again: netboot reset-private ${node.serial}`,
+        );
+    } finally {
+      this.#resetting.delete(node.serial);
+      // Whoever applies the exports is not to find the epoch there when he is back.
+      this.#applySoon();
+    }
     return { path, disks: area.disks.map(({ name }) => name) };
+  }
+
+  /** @throws Refusal when the node has disks of its own, and its system, which `command` would take them from, may be running. */
+  checkIdle(node: Node, command: 'reset-private' | 'remove-node'): void {
+    const state = this.#ports.stateOf?.(node.serial);
+    if (state === undefined || state === 'off' || state === 'silent' || this.#disksOf(node).length === 0)
+      return;
+    throw new Refusal(
+      `Node ${node.name} may be writing to its disk (${state})`,
+      `Shut it down first, or take the disk away under it: netboot ${command} ${node.serial} --force`,
+    );
   }
 
   #areaOf(node: Node): PrivateArea | undefined {
@@ -139,7 +156,7 @@ export class PrivateAreas {
       serial: node.serial,
       address: this.#ports.addresses.addressOf(node),
       disks,
-      epoch: this.#epochs.get(node.serial) ?? 0,
+      epoch: this.#resetting.has(node.serial) ? (this.#epochs.get(node.serial) ?? 0) : 0,
       ...(growUntil === undefined ? {} : { growUntil }),
     };
   }

@@ -27,8 +27,8 @@ export interface ProfilesPorts {
   readonly files: NodeFiles;
   readonly choices: () => Promise<Choices>;
   readonly inTurn: ReturnType<typeof oneAtATime>;
-  /** Who changes nodes may have mended them. */
-  readonly onMended: (serials: readonly Serial[]) => void;
+  /** Who changes a node may have mended it: what is stored with that. */
+  readonly retrial: (serial: Serial) => Write[];
 }
 
 /** Groups of nodes: what is set of a profile, all of its nodes have that do not say otherwise. */
@@ -75,6 +75,7 @@ export class Profiles {
       const writes: Write[] = [
         { kind: 'put', key: profileKey(name), value: profile },
         ...files.change(ownerOf(name), changes, nodes),
+        ...nodes.flatMap(({ serial }) => this.#ports.retrial(serial)),
       ];
       const hasFiles = Object.keys(changes).length > 0;
       const touched = nodes.filter(
@@ -82,7 +83,6 @@ export class Profiles {
       );
       const serials = touched.map(({ serial }) => serial);
       const revision = await roster.change(next, writes, serials);
-      this.#ports.onMended(nodes.map(({ serial }) => serial));
       return { profile, isNew: !present, revision };
     });
   }
@@ -126,11 +126,12 @@ function checkNodes(
   choices: Choices,
 ): void {
   const failed: { name: string; refusal: Refusal }[] = [];
-  for (const { serial, name } of nodes) {
+  for (const own of nodes) {
+    const { serial, name } = own;
     try {
       const node = next.nodes.get(serial);
       if (!node) throw noImage(choices.images);
-      checkSettings(node, choices, { node, before: before.nodes.get(serial) });
+      checkSettings(node, choices, { own, node, before: before.nodes.get(serial) });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       failed.push({ name, refusal: error });
@@ -139,9 +140,6 @@ function checkNodes(
   const [first, ...others] = failed;
   if (!first) return;
   const more = others.length > 0 ? ` and ${others.length} more` : '';
-  const problem = first.refusal.message.slice(0, -`. ${first.refusal.remedy}`.length);
-  throw new Refusal(
-    `Node "${first.name}"${more} of profile "${profile}" cannot be so: ${problem}`,
-    first.refusal.remedy,
-  );
+  const { problem, remedy } = first.refusal;
+  throw new Refusal(`Node "${first.name}"${more} of profile "${profile}" cannot be so: ${problem}`, remedy);
 }

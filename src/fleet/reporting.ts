@@ -4,6 +4,7 @@ import { Refusal } from '../model/command.ts';
 import type { StoredGeneration } from '../model/generation.ts';
 import type { Instant } from '../model/lease.ts';
 import type { Log } from '../model/log.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { NodeFile } from '../model/node-file.ts';
 import { SILENT_MS } from '../model/node-state.ts';
@@ -37,8 +38,6 @@ const NOT_ROOT =
   'its identity was asked for by a program that is not root; if it was its boot, its image is of an older netboot: build it anew';
 /** Any system has it. */
 const PLAIN_TARGET = 'multi-user.target';
-/** Of a node's files in base64, so that an answer stays below what a node takes. */
-const MOST_FILE_CHARACTERS = 3_900_000;
 
 export interface ReportingPorts {
   readonly store: Store;
@@ -48,7 +47,7 @@ export interface ReportingPorts {
   readonly makeHostKey?: MakeHostKey;
   readonly view: () => BootView;
   /** Where nodes are, and who is where. */
-  readonly addresses: Pick<Addresses, 'addressOf' | 'located' | 'macOf'>;
+  readonly addresses: Pick<Addresses, 'addressOf' | 'isKnownAs' | 'located' | 'macOf'>;
   readonly filesOf: (node: Node) => readonly NodeFile[];
   readonly generation: (id: string) => StoredGeneration | undefined;
   /** What a node runs, as far as the wire tells. */
@@ -62,6 +61,12 @@ export interface ReportingPorts {
   readonly now?: () => Instant;
   /** Milliseconds of a clock that nobody sets. */
   readonly elapsed?: () => number;
+}
+
+/** What a request for the identity was signed with, and the address that it is for. */
+interface Token {
+  readonly text: string;
+  readonly from: Ipv4;
 }
 
 /** What this run of the service has heard of a node, in the boot that it is in. */
@@ -147,8 +152,8 @@ export class Reporting {
     if (!node) return this.#refuseStranger(serial, address);
     // Any user of a node can read its token, or fetch one: as of NFS, only root is served (exports(5), `secure`).
     if (sender.port > LAST_ROOT_PORT) return this.#refuse(node, address, NOT_ROOT);
-    const key = await this.#tokenOf(node, since, sender);
-    if (key === undefined)
+    const token = await this.#tokenOf(node, since, sender);
+    if (!token)
       return this.#refuse(node, address, 'its identity was asked for without the token of its boot');
     // The time of day may have been set since, as on an appliance without a clock that has just found its time server.
     const age = this.#ports.ageOf(serial, since) ?? Math.abs(this.#now() - since);
@@ -162,17 +167,10 @@ export class Reporting {
     const owner = mac && nodeByMac(this.#ports.view(), mac);
     if (mac && (node.mac ? mac !== node.mac : owner && owner.serial !== serial))
       return this.#refuse(node, address, `its identity was asked for by another machine (${mac})`);
-    if (node.mac && !mac && !isServed(this.#ports.view(), address))
-      return this.#refuse(
-        node,
-        address,
-        'its identity was asked for from a network that is not served (interfaces, relayed)',
-      );
-    const files = this.#ports.filesOf(node);
-    if (files.reduce((sum, { content }) => sum + content.length, 0) > MOST_FILE_CHARACTERS)
-      return this.#refuse(node, address, 'its files are more than a node takes: take some of them away');
+    const fault = !mac && this.#faultOfUnknown(node, address);
+    if (fault) return this.#refuse(node, address, `its identity was asked for from ${fault}`);
     const hostKey = await this.identities.hostKey(serial);
-    const reportKey = await this.#reportKey(request);
+    const reportKey = await this.#reportKey(request, token.from);
     if (reportKey === undefined)
       return this.#refuse(
         node,
@@ -180,8 +178,9 @@ export class Reporting {
         'its identity was asked for twice in one boot: it has to boot again',
       );
     void this.#ports.addresses.located(serial, address);
+    const files = this.#ports.filesOf(node);
     const block = node.block?.path;
-    return { kind: 'given', key, identity: { reportKey, run: this.#run, hostKey, files, block } };
+    return { kind: 'given', key: token.text, identity: { reportKey, run: this.#run, hostKey, files, block } };
   }
 
   async report(message: ReportMessage, sender: Sender, gone: AbortSignal): Promise<ReportOutcome> {
@@ -227,26 +226,45 @@ export class Reporting {
   /**
    * The token that a request for the identity is signed with: the one for where it comes from, or for where the node's own
    * MAC fetched its boot files, when that same MAC asks. DHCP servers other than ours may give a kernel another address
-   * than its firmware.
+   * than its firmware; it is there from its first request on, and may have to ask again.
    */
-  async #tokenOf(node: Node, since: Instant, { address, isSignedWith }: Sender): Promise<string | undefined> {
+  async #tokenOf(node: Node, since: Instant, { address, isSignedWith }: Sender): Promise<Token | undefined> {
     const { tokens, addresses } = this.#ports;
-    const here = tokens.tokenOf(node.serial, address, since);
-    if (isSignedWith(here)) return here;
-    const place = addresses.addressOf(node);
-    if (place === undefined || place === address) return undefined;
-    const there = tokens.tokenOf(node.serial, place, since);
-    if (!isSignedWith(there)) return undefined;
-    const mac = await addresses.macOf(address);
-    return mac !== undefined && mac === node.mac ? there : undefined;
+    const { serial, mac } = node;
+    for (const from of [address, addresses.addressOf(node), this.#keys.from(serial, since)]) {
+      const text = from === undefined ? undefined : tokens.tokenOf(serial, from, since);
+      if (from === undefined || text === undefined || !isSignedWith(text)) continue;
+      const isIts = from === address || (mac !== undefined && (await addresses.macOf(address)) === mac);
+      return isIts ? { text, from } : undefined;
+    }
+    return undefined;
+  }
+
+  /**
+   * Where neither a lease nor ARP tells a MAC, there is a router between. Its own lease tells that a node is there, also when
+   * that has run out, as kernels renew none; where another server gives the addresses, that one is reserved for it.
+   */
+  #faultOfUnknown(node: Node, address: Ipv4): string | undefined {
+    const network = networkOf(this.#ports.view(), address);
+    if (!network) return 'a network that is not served (interfaces, relayed)';
+    if (this.#ports.addresses.isKnownAs(address, node)) return undefined;
+    const [what, remedy] =
+      network.dhcp === 'full'
+        ? ['was not given', 'it has to get its address by DHCP from here']
+        : [
+            'has not reserved',
+            `reserve one in the DHCP server there, and say which: netboot set-node ${node.name} --ip ADDRESS`,
+          ];
+    return `behind a router, from an address that it ${what}: ${remedy}`;
   }
 
   /** `undefined` when somebody else has got the one for this boot. */
-  async #reportKey(request: IdentityRequest): Promise<string | undefined> {
+  async #reportKey(request: IdentityRequest, from: Ipv4): Promise<string | undefined> {
     const { serial } = request;
     const before = this.#keys.current(serial);
+    const isLastBoot = (since: Instant) => this.#ports.ageOf(serial, since) !== undefined;
     try {
-      const key = await this.#keys.redeem(request, this.#now());
+      const key = await this.#keys.redeem(request, { from, isLastBoot, now: this.#now() });
       if (key === before) return key;
       this.#heard.set(serial, { seq: 0, at: this.#elapsed() });
       this.#orders.booted(serial);
@@ -291,10 +309,9 @@ export class Reporting {
 }
 
 /** Roots are exported to these networks alone, so that no node is elsewhere. */
-function isServed({ networks }: BootView, address: Ipv4): boolean {
-  return [...networks.values()].some((network) =>
-    [network, ...(network.relayed ?? [])].some(({ subnet }) => subnetContains(subnet, address)),
-  );
+function networkOf({ networks }: BootView, address: Ipv4): Network | undefined {
+  const all = [...networks.values()].flatMap((network) => [network, ...(network.relayed ?? [])]);
+  return all.find(({ subnet }) => subnetContains(subnet, address));
 }
 
 const noHostKey: MakeHostKey = async () => {

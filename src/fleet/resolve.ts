@@ -1,4 +1,4 @@
-import { type Node, type NodeSettings, nodeSettingsSchema, type OwnNode } from '../model/node.ts';
+import { NO_ROLE, type Node, type NodeSettings, nodeSettingsSchema, type OwnNode } from '../model/node.ts';
 import { ROOT_DEFAULTS, type RootSettings, settleRoot } from '../model/root-mode.ts';
 import type { Serial } from '../net/serial.ts';
 
@@ -31,7 +31,8 @@ export function resolveNode(
   const image = own.image ?? settings?.image ?? defaultImage;
   if (image === undefined) return undefined;
   const { serial, name, ...others } = own;
-  return { serial, name, ...settings, ...others, image };
+  const { role, ...node } = { serial, name, ...settings, ...others, image };
+  return role === undefined || role === NO_ROLE ? node : { ...node, role };
 }
 
 export function makeMembers(

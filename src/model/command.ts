@@ -54,12 +54,14 @@ export class CommandError extends Error {
 /** Something a person has to put right: one clear sentence that names the thing, and the remedy. Shown without a stack. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
+  readonly problem: string;
   readonly remedy: string;
   /** Of the process that ends with it. */
   readonly exitCode: number;
 
   constructor(problem: string, remedy: string, options: ErrorOptions & { readonly exitCode?: number } = {}) {
     super(`${problem}. ${remedy}`, options);
+    this.problem = problem;
     this.remedy = remedy;
     this.exitCode = options.exitCode ?? 1;
   }

@@ -2,6 +2,11 @@ import { z } from 'zod';
 
 export const MOST_FILE_BYTES = 64 * 1024;
 
+const accountSchema = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'write a name that the node knows, as www-data; numbers are not taken')
+  .default('root');
+
 /** A file that a node, or each node of a profile, has and no image holds: a key, a certificate, a setting of its own. */
 export const nodeFileSchema = z.strictObject({
   /** On the node. No blanks: the node reads it from a line. */
@@ -15,14 +20,8 @@ export const nodeFileSchema = z.strictObject({
     .string()
     .regex(/^0[0-7]{3}$/, 'write the mode as 0600')
     .default('0600'),
-  owner: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
-    .default('root'),
-  group: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
-    .default('root'),
+  owner: accountSchema,
+  group: accountSchema,
   /** Base64. */
   content: z
     .base64()

@@ -58,6 +58,8 @@ export type Evidence =
       readonly generation?: string | undefined;
       /** What it was told to start. */
       readonly target?: string | undefined;
+      /** Since it is in the state that it is in. */
+      readonly sinceState: number;
     }
   | { readonly kind: 'power'; readonly power: 'cut' | 'given' }
   | {

@@ -52,10 +52,13 @@ export const blockSchema = z.strictObject({
     .default('/var/lib/containers'),
 });
 
+/** As a role: it has none, whatever its profile says. No image may call one so. */
+export const NO_ROLE = 'none';
+
 /** What a profile may say for all its nodes, and a node for itself. */
 export const nodeSettingsSchema = z.strictObject({
   image: nameSchema.optional(),
-  /** One of the roles its image declares; none means the image's plain multi-user system. */
+  /** One of the roles its image declares; without one it has the image's plain multi-user system. */
   role: nameSchema.optional(),
   /** It fetches its boot tree as one file, boot.img. */
   ramdisk: z.boolean().optional(),
@@ -78,7 +81,7 @@ export const ownNodeSchema = z.strictObject({
   name: nameSchema,
   /** Set by a person, or learnt from the first boot: then it says which node the later, serial-less stages are. */
   mac: macSchema.optional(),
-  /** A reserved address (`full`); without it the node has a pool address of its own. */
+  /** A reserved address: ours (`full`; without it the node has one of the pool) or, behind a relay, the DHCP server's there. */
   ip: ipv4Schema.optional(),
   /** What its EEPROM puts before the names it asks for by TFTP in place of its serial number (TFTP_PREFIX_STR). */
   tftpPrefix: tftpPrefixSchema.optional(),

@@ -54,6 +54,17 @@ export interface Prepared {
   readonly remark?: string | undefined;
 }
 
+/** Each once, for as long as it stays: what cannot be served is tried again and again. */
+export function tellProblems(
+  log: Log,
+  before: readonly AppliedExport[],
+  problems: ReadonlyMap<string, string>,
+): void {
+  const known = new Map(before.map(({ entry, problem }) => [entry.path, problem]));
+  for (const [path, problem] of problems)
+    if (problem !== known.get(path)) log.error({ id: 'NFS_EXPORT_FAILED', path }, `${path}: ${problem}`);
+}
+
 /** The state after an application: an export served as before keeps its `since`. */
 export function afterApplying(
   before: readonly AppliedExport[],

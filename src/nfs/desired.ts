@@ -10,12 +10,18 @@ import { stableUuid } from './fingerprint.ts';
 /** S1-6, word for word. */
 const WWW_OPTIONS = ['rw', 'sync', 'nohide', 'no_root_squash', 'subtree_check'];
 
-/** A squashfs has no UUID for nfsd to find, hence `fsid=` (exports(5)); a sealed root needs no subtree check. */
+/**
+ * A squashfs has no UUID for nfsd to find, hence `fsid=` (exports(5)); a sealed root needs no subtree check. With `mp`, "the
+ * export point must also be a mount point" (exports(5)): after a restart of the machine nfsd runs before the root is mounted,
+ * and would call the handles of running nodes stale, not finding them in the empty folder. So they wait (nfs-utils,
+ * support/export/cache.c, nfsd_fh).
+ */
 const rootOptions = (generationId: string): string[] => [
   'ro',
   'sync',
   'no_root_squash',
   'no_subtree_check',
+  'mp',
   `fsid=${stableUuid(generationId)}`,
 ];
 

@@ -16,10 +16,6 @@ const LONGEST_MS = 60_000;
 /** Statuses of e2fsck: no mistake, or none that it did not correct. */
 const CORRECTED = [0, 1];
 
-/** From a file system that is worth its journal up to what ext4 takes with blocks of 4 KiB. */
-export const LEAST_BYTES = 16 * 2 ** 20;
-export const MOST_BYTES = 16 * 2 ** 40;
-
 /**
  * Makes an empty file an ext4 file system that takes a megabyte of room however large it is, and is written to by no
  * node's kernel that merely mounts it (a sparse file is zero all over, so that no inode table has to be zeroed). Features

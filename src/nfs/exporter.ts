@@ -4,6 +4,7 @@ import type { Exporter, ExporterOptions } from './applied.ts';
 import { openGanesha } from './ganesha.ts';
 import { openKernel } from './kernel.ts';
 import { parseMountInfo } from './mounts.ts';
+import { retrying } from './retrying.ts';
 
 export type { Exporter, ExporterOptions, ExportState } from './applied.ts';
 
@@ -26,7 +27,7 @@ export async function openExporter(options: OpenExporterOptions): Promise<Export
       `Install: apt-get install ${PACKAGES[kind]}`,
     );
   }
-  return kind === 'kernel' ? openKernel(options) : openGanesha(options);
+  return retrying(kind === 'kernel' ? openKernel(options) : openGanesha(options), options.log);
 }
 
 const PACKAGES = { kernel: 'nfs-kernel-server', ganesha: 'nfs-ganesha nfs-ganesha-vfs rpcbind' } as const;

@@ -8,6 +8,7 @@ import {
   type Exporter,
   type ExporterOptions,
   exportState,
+  tellProblems,
 } from './applied.ts';
 import { describeChange, diffExports } from './diff.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
@@ -111,8 +112,7 @@ export function openKernel(options: KernelOptions): Exporter {
     const before = applied.map(({ entry }) => entry);
     for (const change of diffExports(before, desired))
       log.info({ id: 'NFS_EXPORTS_CHANGED', kind: change.kind }, describeChange(change));
-    for (const [path, problem] of problems)
-      log.error({ id: 'NFS_EXPORT_FAILED', path }, `${path}: ${problem}`);
+    tellProblems(log, applied, problems);
     applied = afterApplying(applied, desired, problems, now(), remarks);
   };
 

@@ -2,16 +2,10 @@ import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Instant } from '../model/lease.ts';
+import { DISK_SIZES, isDiskSize } from '../model/size.ts';
 import type { Prepared } from './applied.ts';
 import { areasFolder } from './confine.ts';
-import {
-  checkFileSystem,
-  growFileSystem,
-  LEAST_BYTES,
-  MOST_BYTES,
-  makeFileSystem,
-  mendFileSystem,
-} from './disk-image.ts';
+import { checkFileSystem, growFileSystem, makeFileSystem, mendFileSystem } from './disk-image.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import { type Area, type Disk, diskSchema } from './export.ts';
 import { remove, removeFolder } from './remove.ts';
@@ -31,6 +25,8 @@ class Unfit extends Error {}
  * killed at any moment, nothing is left that is taken for a disk, and none is lost. The folder is exported to its node for
  * writing, so that nothing in it is believed: no link is followed, nothing but a plain file is opened, and who looks into
  * that is nobody (disk-image.ts). Disks whose growing was cut short are mended until the time of day `mendUntil`.
+ *
+ * Its node may be running from one disk while another cannot be made: as long as it has one, what is wrong is a remark.
  */
 export async function prepareArea(
   path: string,
@@ -54,14 +50,14 @@ export async function prepareArea(
     away: `${files}.${name}.away`,
     growing: `${files}.${name}.growing`,
   });
+  const names = diskSchema.shape.name.options;
+  // What it has no more; what it has is replaced.
+  const dropped = isReset ? names.filter((each) => area.disks.every(({ name }) => name !== each)) : [];
+  for (const name of dropped) for (const old of Object.values(placesOf(name))) await remove(old);
+  const faults: string[] = [];
   const remarks: string[] = [];
-  try {
-    // What it has no more; what it has is replaced.
-    const names = isReset ? diskSchema.shape.name.options : [];
-    for (const name of names.filter((each) => area.disks.every((disk) => disk.name !== each)))
-      for (const old of Object.values(placesOf(name))) await remove(old);
-    for (const disk of area.disks) {
-      checkSize(disk);
+  for (const disk of area.disks) {
+    try {
       const remark = await prepareDisk(disk, placesOf(disk.name), {
         isReset,
         sizes: record.sizes,
@@ -69,14 +65,23 @@ export async function prepareArea(
         mendUntil,
       });
       if (remark !== undefined) remarks.push(remark);
+    } catch (error) {
+      faults.push(inWords(error as NodeJS.ErrnoException, disk, exportsFolder));
     }
-  } catch (error) {
-    return { problem: inWords(error as NodeJS.ErrnoException, exportsFolder) };
   }
+  const hasDisk = async () =>
+    (await Promise.all(names.map((name) => isPlain(placesOf(name).target)))).includes(true);
+  if (faults.length > 0 && (isReset || !(await hasDisk()))) return { problem: faults.join('; ') };
   // Of a reset only when all are new: cut short, it begins again.
   const text = JSON.stringify(record);
-  if (text !== JSON.stringify(before)) await writeDurably(`${files}.json`, text);
-  return remarks.length > 0 ? { remark: remarks.join('; ') } : {};
+  if (text !== JSON.stringify(before)) {
+    await writeDurably(`${files}.json`, text).catch((error: NodeJS.ErrnoException) => {
+      if (isReset || !before) throw error;
+      remarks.push(`what is known of its disks could not be stored: ${error.message}`);
+    });
+  }
+  const all = [...faults, ...remarks];
+  return all.length > 0 ? { remark: all.join('; ') } : {};
 }
 
 interface Places {
@@ -103,12 +108,12 @@ async function prepareDisk(disk: Disk, places: Places, wishes: Wishes): Promise<
   const { isReset, sizes, mayGrow, mendUntil } = wishes;
   const { name, bytes } = disk;
   await rm(making, { force: true });
+  const keptBack = isReset ? undefined : await takeBack(name, places, mendUntil);
+  if (keptBack !== undefined) return keptBack;
+  if (!isDiskSize(bytes)) throw new Unfit(`${name} cannot have ${inMebibytes(bytes)}: give it ${DISK_SIZES}`);
   if (isReset) {
     for (const old of [away, growing]) await remove(old);
     await removeFolder(target);
-  } else {
-    const keptBack = await takeBack(name, places, mendUntil);
-    if (keptBack !== undefined) return keptBack;
   }
   const size = isReset ? undefined : await sizeOf(target);
   if (size === undefined) {
@@ -204,6 +209,12 @@ async function openPlain(path: string): Promise<FileHandle> {
 
 const isThere = async (path: string): Promise<boolean> => (await sizeOf(path)) !== undefined;
 
+const isPlain = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
 /** 0700 and root's, but for the folder of all exports. @throws Unfit when something else has its name. */
 async function makeOwnFolder(path: string, exportsFolder: string): Promise<void> {
   const isCommon = path === exportsFolder;
@@ -223,16 +234,11 @@ async function readRecord(path: string): Promise<AreaRecord | undefined> {
   return text === undefined ? undefined : recordSchema.parse(JSON.parse(text));
 }
 
-function checkSize({ name, bytes }: Disk): void {
-  if (Number.isSafeInteger(bytes) && bytes >= LEAST_BYTES && bytes <= MOST_BYTES) return;
-  throw new Unfit(`${name} cannot have ${inMebibytes(bytes)}: give it 16M to 16T`);
-}
-
 const inMebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)}M`;
 
-function inWords(error: NodeJS.ErrnoException, exportsFolder: string): string {
+function inWords(error: NodeJS.ErrnoException, { name }: Disk, exportsFolder: string): string {
   const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT' || /No space left/.test(error.message);
-  if (isFull) return `the disk of ${exportsFolder} is full: make room there, and its disk is made`;
-  if (error.code === 'EFBIG') return `the file system of ${exportsFolder} takes no file as large as that`;
+  if (isFull) return `the disk of ${exportsFolder} is full: make room there, and ${name} is made`;
+  if (error.code === 'EFBIG') return `the file system of ${exportsFolder} takes no ${name} as large as that`;
   return error.message;
 }

@@ -18,6 +18,9 @@ export interface RemoteOptions {
 /** Disks that are made: two hundred take some ten seconds. */
 const PATIENCE_PER_DISK_MS = 100;
 
+/** How often it is looked whether the other side has come to another answer, or is gone. */
+const FOLLOW_MS = 2000;
+
 const NO_ANSWER = 'the exports unit does not answer: systemctl status netboot-exports';
 
 /**
@@ -34,27 +37,35 @@ export function openRemote({
   let desired: readonly Export[] = [];
   let answer: ExportsAnswer | undefined;
 
-  const readAnswer = async (id: string): Promise<boolean> => {
+  /** `undefined` when the file has no answer to this request; it is gone while the other side is stopped. */
+  const readAnswer = async (id: string): Promise<ExportsAnswer | undefined> => {
     const text = await readIfThere(answerFile);
     const parsed = text === undefined ? undefined : exportsAnswerSchema.safeParse(JSON.parse(text)).data;
-    // The file is gone while the other side is stopped.
-    answer = parsed?.id === id ? parsed : undefined;
-    return answer !== undefined;
+    return parsed?.id === id ? parsed : undefined;
   };
   let id = '';
-  const following = setInterval(() => void readAnswer(id).catch(() => {}), 2000).unref();
+  let isStopped = false;
+  const follow = async () => {
+    answer = await readAnswer(id);
+  };
+  const following = setInterval(() => void inTurn(follow).catch(() => {}), FOLLOW_MS).unref();
 
   const ask = async (exports: readonly Export[]) => {
     desired = exports;
-    answer = undefined;
     id = randomUUID();
     await writeDurably(requestFile(stateFolder), JSON.stringify({ id, exports }));
     const disks = exports.filter(({ area }) => area !== undefined).length;
     const until = Date.now() + patienceMs + disks * PATIENCE_PER_DISK_MS;
-    for (; Date.now() < until; await sleep(50)) {
-      if (await readAnswer(id)) return;
+    for (; Date.now() < until && !isStopped; await sleep(50)) {
+      const read = await readAnswer(id);
+      // Until then the last one stands: who asked before this has yet to look at what came of it.
+      if (read) {
+        answer = read;
+        return;
+      }
     }
-    log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);
+    answer = undefined;
+    if (!isStopped) log.error({ id: 'NFS_NO_ANSWER' }, NO_ANSWER);
   };
 
   return {
@@ -67,6 +78,7 @@ export function openRemote({
           : desired.map((entry) => withProblem(entry, answer?.failure)),
     }),
     async stop() {
+      isStopped = true;
       clearInterval(following);
     },
   };

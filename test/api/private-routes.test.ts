@@ -112,6 +112,16 @@ describe('the disks that nodes write to, by the API', () => {
     assert.equal((await ask('POST', `/v1/nodes/${SERIAL}/reset-private`, { now: true })).status, 400);
   });
 
+  it('are not taken from a node that may run by its removal, unless that is wanted', async () => {
+    fleet.conditions.asked(SERIAL as never);
+    const refused = await ask<Problem>('DELETE', `/v1/nodes/${SERIAL}`);
+    assert.equal(refused.status, 409);
+    assert.match(refused.body.error, /may be writing to its disk \(asked\).*remove-node 9ffefdef --force/);
+    assert.ok(await exported());
+    assert.equal((await ask('DELETE', `/v1/nodes/${SERIAL}?force=perhaps`)).status, 400);
+    assert.equal((await ask('DELETE', `/v1/nodes/${SERIAL}?force=true`)).status, 200);
+  });
+
   it('stay when the node is removed, which is told, and are exported no more', async () => {
     await lease('10.0.0.100');
     const { body } = await ask<RemovedAnswer>('DELETE', `/v1/nodes/${SERIAL}`);

@@ -137,6 +137,31 @@ describe('the commands for nodes and profiles', () => {
     assert.throws(() => fleet.find('two'), /There is no node "two"/);
   });
 
+  it('take an empty value for none: the default name, and no settings of what is new', async () => {
+    const run = async (...args: string[]) => {
+      const { stdout, stderr } = await netboot(...args);
+      assert.equal(stderr, '', args.join(' '));
+      return stdout;
+    };
+    await run('add-node', '00000003', '--name=', '--image', 'web', '--block=', '--nfs=', '--role=');
+    assert.equal(fleet.find('00000003').name, 'pi-00000003');
+    await run('set-node', '00000003', '--name', 'three');
+    assert.match(await run('set-node', 'three', '--name='), /^changed node pi-00000003 \(00000003\)/);
+    await run('add-node', '52:54:00:00:00:04', '--image', 'web');
+    await run('set-node', '00000004', '--name', 'four');
+    assert.match(await run('set-node', 'four', '--name='), /^changed node node-00000004 /);
+    assert.match(await run('set-node', '00000004', '--role', 'none'), /\): image web; it takes/);
+    for (const serial of ['00000003', '00000004']) await run('remove-node', serial);
+  });
+
+  it('remove a node that may be writing to its disk when that is wanted', async () => {
+    await netboot('add-node', '00000005', '--image', 'web', '--root', 'private');
+    fleet.conditions.asked('00000005' as never);
+    const { code, stderr } = await netboot('remove-node', '00000005');
+    assert.deepEqual([code, stderr.includes('netboot remove-node 00000005 --force')], [1, true], stderr);
+    assert.equal((await netboot('remove-node', '00000005', '--force')).code, 0);
+  });
+
   for (const [args, hint] of [
     [['nothing'], 'netboot help'],
     [['set-node'], 'netboot help set-node'],
@@ -175,6 +200,11 @@ describe('the commands for nodes and profiles', () => {
     },
     { args: (at) => ['--file', `etc/x=${at}/key`], code: 1, expect: /is not understood/ },
     { args: (at) => ['--file', `/etc/x=${at}/key,mode=7`], code: 1, expect: /mode: write the mode as 0600/ },
+    {
+      args: (at) => ['--file', `/etc/x=${at}/key,owner=1000`],
+      code: 1,
+      expect: /owner: write a name that the node knows, as www-data; numbers are not taken/,
+    },
     { args: () => ['--file', '/etc/x=,mode=0600'], code: 1, expect: /is not understood/ },
     { args: (at) => ['--file', `/x=${at}/key`, '--file', '/x='], code: 1, expect: /given twice/ },
     { args: () => ['--block', '4'], code: 1, expect: /"--block 4" is not understood: write a size/ },

@@ -23,11 +23,12 @@ let neighbours: Map<Ipv4, Mac>;
 let nodes: Map<Serial, Node>;
 let addresses: Addresses;
 let moves: string[];
+let dhcp: 'full' | 'proxy';
 
 function view(): BootView {
   const all = [...nodes.values()];
   return {
-    networks: new Map([['eth0', {}]]),
+    networks: new Map([['eth0', { interface: 'eth0', dhcp }]]),
     nodes,
     nodesByMac: new Map(all.flatMap((node) => (node.mac ? [[node.mac, node]] : []))),
     nodesByIp: new Map(all.flatMap((node) => (node.ip ? [[node.ip, node]] : []))),
@@ -61,6 +62,7 @@ beforeEach(() => {
   leases = new LeaseTable(store);
   neighbours = new Map();
   nodes = new Map();
+  dhcp = 'full';
   open();
 });
 
@@ -98,6 +100,15 @@ describe('where a node is', () => {
     assert.equal(addresses.nodeAt(ip(1)), undefined);
   });
 
+  it('is not what is reserved while another node runs with it: the files of both would go there', async () => {
+    const [a, b] = [node('aaaaaaaa', { mac: MAC_A }), node('bbbbbbbb', { mac: MAC_B, ip: ip(100) })];
+    await put(ip(100), MAC_A);
+    assert.deepEqual([addresses.addressOf(a), addresses.addressOf(b)], [ip(100), undefined]);
+    assert.equal(addresses.nodeAt(ip(100)), a);
+    await put(ip(101), MAC_A);
+    assert.deepEqual([addresses.addressOf(a), addresses.addressOf(b)], [ip(101), ip(100)]);
+  });
+
   it('is found of a lease from before this was known', async () => {
     await put(ip(1), MAC_A);
     const a = node('aaaaaaaa', { mac: MAC_A });
@@ -114,6 +125,19 @@ describe('where a node is', () => {
     const b = node('bbbbbbbb', { mac: MAC_B });
     await put(ip(1), MAC_B);
     assert.deepEqual([addresses.addressOf(a), addresses.nodeAt(ip(1))], [undefined, b]);
+  });
+
+  it('is nothing that a lease tells which is left over from an earlier `dhcp: full`', async () => {
+    await put(ip(1), MAC_A);
+    await put(ip(2), MAC_X);
+    dhcp = 'proxy';
+    const a = node('aaaaaaaa', { mac: MAC_A });
+    assert.equal(addresses.addressOf(a), undefined);
+    assert.equal(await addresses.macOf(ip(2)), undefined);
+    neighbours.set(ip(2), MAC_A);
+    await addresses.located(a.serial, ip(2));
+    assert.equal(addresses.addressOf(a), ip(2));
+    assert.deepEqual([addresses.nodeAt(ip(1)), addresses.nodeAt(ip(2))], [undefined, a]);
   });
 
   it('outlives a restart, and is forgotten with the node', async () => {

@@ -36,7 +36,9 @@ interface Settings {
 function world(store = new MemoryStore(), settings: Settings = {}) {
   const { generation = GENERATION, startedAt = 0 } = settings;
   let elapsed = 0;
-  const events = new EventHub(() => startedAt + elapsed);
+  let ahead = 0;
+  const now = () => startedAt + elapsed + ahead;
+  const events = new EventHub(now);
   const payloads = new BootPayloads(() => ({ 'Pi 4B': 14_000_000 }));
   const conditions = new Conditions({
     store,
@@ -45,7 +47,7 @@ function world(store = new MemoryStore(), settings: Settings = {}) {
     node: (serial) => (serial === SERIAL ? { name: 'one', role: settings.role } : undefined),
     given: () => ({ id: generation.id, generation }),
     payload: (_, each) => payloads.of(each, 'Pi 4'),
-    now: () => startedAt + elapsed,
+    now,
     elapsed: () => elapsed,
   });
   return {
@@ -54,6 +56,9 @@ function world(store = new MemoryStore(), settings: Settings = {}) {
     pass: (milliseconds: number) => {
       elapsed += milliseconds;
       conditions.tick();
+    },
+    setClock: (by: number) => {
+      ahead += by;
     },
     state: () => conditions.of(SERIAL).state,
     told: () =>
@@ -228,6 +233,26 @@ describe('the conditions of nodes', () => {
     one.conditions.asked(SERIAL);
     await new Promise((resolve) => setTimeout(resolve, 600));
     assert.deepEqual(one.store.get(stateKey(SERIAL))?.value, { state: 'asked', since: 0 });
+  });
+
+  it('of one that is up and starts a job do not change with the clock', () => {
+    const one = world();
+    boot(one);
+    one.setClock(60 * MINUTE);
+    one.conditions.reported(SERIAL, { ...REPORT, state: 'starting', uptime: 90 });
+    one.pass(SECOND);
+    assert.equal(one.state(), 'up');
+  });
+
+  it('know a boot that nobody saw by an uptime that is less than the time since it is up', async () => {
+    const first = world();
+    boot(first);
+    first.pass(2 * MINUTE);
+    await first.conditions.stop();
+    for (const one of [first, world(first.store, { startedAt: 2 * MINUTE })]) {
+      one.conditions.reported(SERIAL, { ...REPORT, state: 'starting', uptime: 8 });
+      assert.equal(one.state(), 'root mounted');
+    }
   });
 
   const restarts: Array<{

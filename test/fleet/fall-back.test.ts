@@ -122,9 +122,9 @@ describe('a node that does not come up', () => {
     },
     {
       given: 'a person wants it tried again',
-      arrives: ({ boot, boots }) => {
+      arrives: ({ boot, boots, store }) => {
         for (let count = 0; count < 4; count += 1) boot();
-        boots().retry(SERIAL);
+        store.transact({ writes: boots().retrial(SERIAL) });
       },
       boots: B.id,
     },
@@ -190,10 +190,10 @@ describe('a node that does not come up', () => {
   });
 
   it('has three boots again after a person retried it', () => {
-    const { boot, want, boots } = world();
+    const { boot, want, boots, store } = world();
     want(B);
     for (let count = 0; count < 4; count += 1) boot();
-    boots().retry(SERIAL);
+    store.transact({ writes: boots().retrial(SERIAL) });
     assert.deepEqual([boot(), boot(), boot(), boot()], [B.id, B.id, B.id, A.id]);
   });
 
@@ -208,7 +208,7 @@ describe('a node that does not come up', () => {
 
 describe('a node of the fleet that fell back', () => {
   const [OLD, NEW] = [sealed('web-000000000001'), sealed('web-000000000002')];
-  const given: Array<{ who: string; change: (fleet: Fleet) => Promise<unknown> }> = [
+  const given: Array<{ who: string; change: (fleet: Fleet) => Promise<unknown>; transactions?: number }> = [
     { who: 'it is changed', change: (fleet) => fleet.setNode('one', { role: 'web' }) },
     { who: 'its profile is changed', change: (fleet) => fleet.profiles.set('rack', { role: 'web' }) },
     {
@@ -217,11 +217,15 @@ describe('a node of the fleet that fell back', () => {
         await fleet.removeNode('one');
         await fleet.addNode({ serial: SERIAL, name: 'one', profile: 'rack' });
       },
+      transactions: 2,
     },
   ];
-  for (const { who, change } of given) {
+  for (const { who, change, transactions = 1 } of given) {
     it(`gets what it did not come up with again when ${who}`, async () => {
-      const fleet = await openSmallFleet({ generations: [OLD, NEW], config: 'nodes: { attempts: 1 }\n' });
+      const store = new MemoryStore();
+      const open = () =>
+        openSmallFleet({ store, generations: [OLD, NEW], config: 'nodes: { attempts: 1 }\n' });
+      const fleet = await open();
       await fleet.profiles.set('rack', { image: 'web' });
       await fleet.addNode({ serial: SERIAL, name: 'one', profile: 'rack' });
       let xid = 0;
@@ -235,8 +239,11 @@ describe('a node of the fleet that fell back', () => {
       fleet.boots.cameUp(SERIAL, OLD.id);
       await fleet.publish('web', NEW.id);
       assert.deepEqual([boot(), boot()], [NEW.id, OLD.id]);
+      const before = store.revision();
       await change(fleet);
+      assert.equal(store.revision(), before + transactions, 'all of a change is stored at once');
       assert.equal(fleet.boots.fallBack(fleet.find('one')), undefined);
+      assert.equal((await open()).boots.fallBack(fleet.find('one')), undefined);
       assert.equal(boot(), NEW.id);
     });
   }

@@ -81,6 +81,14 @@ describe('the files of nodes', () => {
     });
   });
 
+  it('of a profile are taken away there, not from one of its nodes, and who tries is told so', async () => {
+    const change = fleet.setNode('one', { files: files({ '/etc/a': null }) });
+    await assert.rejects(
+      change,
+      /no file \/etc\/a of node one\. It is profile rack's: netboot set-profile rack --file \/etc\/a=$/,
+    );
+  });
+
   it('change the bytes that are told of with the bytes that are delivered', async () => {
     const before = fleet.files.factsOf(fleet.find('one'));
     await fleet.profiles.set('rack', { files: files({ '/etc/a': 'another' }) });

@@ -24,6 +24,7 @@ const report = (fields: Partial<Report> = {}, given: object = {}): Evidence => (
   report: { ...REPORT, ...fields },
   generation: REPORT.generation,
   target: 'web.target',
+  sinceState: MINUTE,
   ...given,
 });
 const tick = (fields: Partial<Evidence & { kind: 'tick' }> = {}): Evidence => ({
@@ -154,6 +155,12 @@ describe('what a node is after', () => {
       name: 'a report that it starts jobs, when it is up',
       given: 'up',
       arrives: report({ state: 'starting', target: undefined }),
+      expect: 'up',
+    },
+    {
+      name: 'a report that it starts jobs, whatever the clock was set to since it is up',
+      given: 'up',
+      arrives: report({ state: 'starting', uptime: 30 }, { sinceState: 20 * SECOND }),
       expect: 'up',
     },
     {
@@ -421,7 +428,12 @@ describe('what a node is after', () => {
           failed: fc.constantFrom([], ['a.service']),
         })
         .map((fields) => report(fields as Partial<Report>)),
-      fc.constant<Evidence>({ kind: 'report', report: WITHOUT_TARGET, target: 'web.target' }),
+      fc.constant<Evidence>({
+        kind: 'report',
+        report: WITHOUT_TARGET,
+        target: 'web.target',
+        sinceState: MINUTE,
+      }),
     );
     fc.assert(
       fc.property(state, fc.array(evidence, { maxLength: 20 }), (first, all) => {

@@ -224,14 +224,23 @@ test('a cycle that has cut the power gives it back, though that fails twice', as
   assert.deepEqual([told, switched], [[], ['9ffefdef cut', '9ffefdef given']]);
 });
 
-const faults: ReadonlyArray<{ given: string; template: object; isLeftOff: boolean; tries?: number }> = [
-  { given: 'off', template: { off: ['no'], on: ['yes'] }, isLeftOff: false, tries: 1 },
+const faults: ReadonlyArray<{
+  given: string;
+  template: object;
+  isLeftOff: boolean;
+  /** Of what fails. */
+  tries?: number;
+  isGiven?: boolean;
+}> = [
+  { given: 'off', template: { off: ['no'], on: ['yes'] }, isLeftOff: false, tries: 1, isGiven: true },
+  { given: 'off for want of its program', template: { off: ['missing'], on: ['yes'] }, isLeftOff: false },
+  { given: 'off and on', template: { off: ['no'], on: ['no'] }, isLeftOff: true, tries: 4 },
   { given: 'on', template: { off: ['yes'], on: ['no'] }, isLeftOff: true, tries: 3 },
   { given: 'on for want of its program', template: { off: ['yes'], on: ['missing'] }, isLeftOff: true },
   { given: 'its own command', template: { cycle: ['no'] }, isLeftOff: true },
   { given: 'its own command for want of it', template: { cycle: ['missing'] }, isLeftOff: false },
 ];
-for (const { given, template, isLeftOff, tries } of faults) {
+for (const { given, template, isLeftOff, tries, isGiven = false } of faults) {
   test(`a cycle that fails by ${given} ${isLeftOff ? 'may leave the node' : 'does not leave it'} off`, async () => {
     const yes = await script('yes', 'exit 0');
     const no = await script('no', `echo >> ${folder}/no.tries; exit 3`);
@@ -241,9 +250,10 @@ for (const { given, template, isLeftOff, tries } of faults) {
       [words[word as keyof typeof words]],
     ]);
     await rm(join(folder, 'no.tries'), { force: true });
-    const { power, told } = powerOf({ poe: { ...Object.fromEntries(poe), timeout: 20 } });
+    const { power, told, switched } = powerOf({ poe: { ...Object.fromEntries(poe), timeout: 20 } });
     await assert.rejects(power.switch(nodeOf(), 'cycle'), (error) => error instanceof LeftOff === isLeftOff);
     assert.equal(told.length, 1);
+    assert.equal(switched.includes('9ffefdef given'), isGiven);
     if (tries !== undefined) assert.equal((await readFile(join(folder, 'no.tries'), 'utf8')).length, tries);
   });
 }
@@ -313,6 +323,32 @@ test('the service stops: what runs is ended, what waits does not begin, and a no
   assert.equal(await said(), '[off]\n[on]\n');
   assert.deepEqual(processesWith(`sleep ${mark}`), []);
   assert.deepEqual(told, []);
+});
+
+for (const ended of ['on', 'off'] as const) {
+  test(`the service stops, and who stops it ends ${ended}, too: a node that was cut has its power again`, async () => {
+    const { argv, said } = await recorder(`ended-${ended}`);
+    const pidFile = join(folder, `ended-${ended}.pid`);
+    const pid = () => readFile(pidFile, 'utf8').catch(() => '');
+    const slow = await script(
+      `slow-${ended}`,
+      `[ -e ${pidFile} ] && exec ${argv} ${ended}; ${ended === 'off' ? `${argv} off;` : ''} echo $$ > ${pidFile}; sleep 60`,
+    );
+    const pair = { on: [argv, 'on'], off: [argv, 'off'], [ended]: [slow], timeout: 20 };
+    const { power, switched } = powerOf({ poe: pair });
+    const cycle = assert.rejects(power.switch(nodeOf(), 'cycle'), Refusal);
+    for (const until = performance.now() + 5_000; (await pid()) === '' && performance.now() < until; );
+    const stopped = power.stop();
+    process.kill(Number(await pid()), 'SIGTERM');
+    await Promise.all([cycle, stopped]);
+    assert.equal(await said(), '[off]\n[on]\n');
+    assert.equal(switched.at(-1), '9ffefdef given');
+  });
+}
+
+test('the unit has systemd signal the service alone, which ends what it has begun', async () => {
+  const unit = await readFile(join(import.meta.dirname, '../../systemd/netboot.service'), 'utf8');
+  assert.match(unit, /^KillMode=mixed$/m);
 });
 
 test('the examples of the README are templates', async () => {

@@ -10,8 +10,11 @@ import { silentLog } from '../../src/model/log.ts';
 import type { Node } from '../../src/model/node.ts';
 import type { NodeState } from '../../src/model/node-state.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
+import type { Mac } from '../../src/net/mac.ts';
 import type { Serial } from '../../src/net/serial.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
+import { RecordingExporter } from '../nfs/recording-exporter.ts';
+import { openSmallFleet, sealed } from './small-fleet.ts';
 
 const SERIAL = 'aaaaaaaa' as Serial;
 const GIB = 2 ** 30;
@@ -25,19 +28,21 @@ let seenAt: number | undefined;
 let problem: string | undefined;
 let now: number;
 /** Of one opening: an earlier one's may come late. */
-let applied: { times: number };
+let applied: { times: number; epochs: number[] };
+/** What applying the exports does beside. */
+let onApply: () => void;
 let moved: MoveListener[];
 let areas: PrivateAreas;
 
 function open(): void {
-  const count = { times: 0 };
+  const count: typeof applied = { times: 0, epochs: [] };
   applied = count;
   const addresses = {
     addressOf: () => '10.0.0.5' as Ipv4,
     seenAt: () => seenAt,
     onMoved: (listener: MoveListener) => moved.push(listener),
   } as unknown as Addresses;
-  areas = new PrivateAreas({
+  const opened = new PrivateAreas({
     store,
     addresses,
     view: () =>
@@ -47,11 +52,14 @@ function open(): void {
     mayRun: () => mayRun,
     applyExports: async () => {
       count.times++;
+      count.epochs.push(...opened.all().map(({ epoch }) => epoch));
+      onApply();
     },
     problemOf: () => problem,
     log: silentLog,
     now: () => now,
   });
+  areas = opened;
 }
 
 beforeEach(() => {
@@ -63,8 +71,12 @@ beforeEach(() => {
   seenAt = problem = undefined;
   now = 5000;
   moved = [];
+  onApply = () => {};
   open();
 });
+
+const change = () => store.transact({ writes: [{ kind: 'put', key: `node/${SERIAL}`, value: {} }] });
+const settle = () => sleep(200);
 
 const settled: ReadonlyArray<{ name: string; given: Partial<Node>; image?: object; expect: object[] }> = [
   { name: 'a node that says nothing has none', given: {}, expect: [] },
@@ -166,23 +178,24 @@ describe('a reset', () => {
   });
   const reset = (force = false) => areas.reset(node as Node, { force });
 
-  it('is a later epoch, durable before it is applied', async () => {
+  it('is a later epoch than any before, also after a restart', async () => {
     assert.deepEqual(await reset(), { path: '/exports/private/aaaaaaaa', disks: ['root.ext4'] });
-    assert.deepEqual([areas.all()[0]?.epoch, applied.times], [5000, 1]);
+    assert.deepEqual(applied.epochs, [5000]);
     now = 4000; // a clock that was set back
     await reset();
-    assert.equal(areas.all()[0]?.epoch, 5001);
+    assert.deepEqual(applied.epochs, [5000, 5001]);
     open();
-    assert.equal(areas.all()[0]?.epoch, 5001);
+    await reset();
+    assert.deepEqual(applied.epochs, [5002]);
   });
 
   it('is refused while the node may write to its disk, unless it is forced', async () => {
     for (state of ['asked', 'loading', 'kernel', 'root mounted', 'up', 'unhealthy'] as const) {
       await assert.rejects(reset(), /pi-1 may be writing to its disk \(.*--force/);
-      assert.equal(areas.all()[0]?.epoch, 0);
+      assert.deepEqual(applied.epochs, []);
     }
     await reset(true);
-    assert.equal(areas.all()[0]?.epoch, 5000);
+    assert.deepEqual(applied.epochs, [5000]);
   });
 
   it('is refused where there is nothing to reset', async () => {
@@ -194,12 +207,57 @@ describe('a reset', () => {
     problem = 'the disk of /exports is full';
     await assert.rejects(reset(), (error) => error instanceof Refusal && /is full/.test(error.message));
   });
+
+  it('that was refused is not carried out later, when the node may run', async () => {
+    problem = 'the exports unit does not answer';
+    await assert.rejects(reset(), /does not answer.*ask again: netboot reset-private aaaaaaaa/);
+    assert.deepEqual(applied.epochs, [5000]);
+    await settle();
+    assert.deepEqual(applied.epochs, [5000, 0], 'what is asked of the exporter is taken back');
+  });
+
+  it('that could not even be asked for is taken back as well', async () => {
+    onApply = () => {
+      onApply = () => {};
+      throw new Error('the disk is full');
+    };
+    await assert.rejects(reset(), /the disk is full/);
+    await settle();
+    assert.deepEqual(applied.epochs, [5000, 0]);
+  });
+
+  it('during which the service is killed is not carried out after its restart', async () => {
+    let killed = false;
+    onApply = () => {
+      killed = true;
+      open();
+    };
+    await reset();
+    assert.ok(killed);
+    onApply = () => {};
+    assert.equal(areas.all()[0]?.epoch, 0);
+  });
+});
+
+describe('a node that is to be removed', () => {
+  const check = () => areas.checkIdle(node as Node, 'remove-node');
+
+  it('is refused while it may write to a disk of its own', () => {
+    for (const own of [{ root: 'private' }, { block: { size: '8G', path: '/srv' } }] as const) {
+      node = { serial: SERIAL, name: 'pi-1', image: 'web', ...own };
+      for (state of ['asked', 'loading', 'kernel', 'root mounted', 'up', 'unhealthy'] as const)
+        assert.throws(check, /pi-1 may be writing to its disk \(.*remove-node aaaaaaaa --force/);
+      for (state of ['off', 'silent'] as const) check();
+    }
+  });
+
+  it('is not where it has none', () => {
+    state = 'up';
+    check();
+  });
 });
 
 describe('the exports follow', () => {
-  const change = () => store.transact({ writes: [{ kind: 'put', key: `node/${SERIAL}`, value: {} }] });
-  const settle = () => sleep(200);
-
   it('once for many changes at a time', async () => {
     node = { ...(node as Node), root: 'private' };
     await Promise.all(Array.from({ length: 20 }, change));
@@ -210,6 +268,23 @@ describe('the exports follow', () => {
     await change();
     await settle();
     assert.equal(applied.times, 2);
+  });
+
+  it('when an image stands for a generation that gives its nodes disks', async () => {
+    const [plain, own] = [
+      sealed('web-111111111111'),
+      sealed('web-222222222222', { node: { root: 'private' } }),
+    ];
+    const exporter = new RecordingExporter();
+    const fleet = await openSmallFleet({ generations: [plain, own], exporter });
+    await fleet.publish('web', plain.id);
+    const mac = 'dc:a6:32:00:00:0a' as Mac;
+    await fleet.addNode({ serial: SERIAL, name: 'pi-1', image: 'web', mac });
+    await settle();
+    assert.ok(!exporter.calls.at(-1)?.includes('/exports/private/aaaaaaaa'));
+    await fleet.publish('web', own.id);
+    await settle();
+    assert.ok(exporter.calls.at(-1)?.includes('/exports/private/aaaaaaaa'));
   });
 
   it('not where no node has anything of its own', async () => {

@@ -140,6 +140,28 @@ describe('profiles', () => {
       expect: /^Refusal: The image "db" has no role "web"\. Its roles: none/,
     },
     {
+      what: 'an image that has not got the role that a node says itself',
+      given: () => fleet.setNode('three', { image: 'db' }),
+      expect: /no role "web"\. Its roles: none\. Take it away from node three: --role=$/,
+    },
+    {
+      what: 'an image of a node that has not got the role of its profile',
+      given: () => fleet.setNode('one', { image: 'db' }),
+      expect: /no role "web"\. Its roles: none\. Profile rack says so: give node one --role none, or another/,
+    },
+    ...['8M', '16383K', '20T'].flatMap((size) => [
+      {
+        what: `a disk of ${size} for a node`,
+        given: () => fleet.setNode('one', { disk: size }),
+        expect: new RegExp(`^Refusal: No disk can have ${size}\\. Give --disk 16M to 16T\\.$`),
+      },
+      {
+        what: `a block file of ${size} for all nodes of a profile`,
+        given: () => fleet.profiles.set('rack', { block: { size, path: '/srv' } }),
+        expect: new RegExp(`No disk can have ${size}\\. Give --block 16M to 16T`),
+      },
+    ]),
+    {
       what: 'a power template that the configuration has not got',
       given: () => fleet.profiles.set('rack', { power: 'plug' }),
       expect: /no power template "plug"\. There are: poe\. Add it below "power:" and/,
@@ -187,6 +209,8 @@ describe('profiles', () => {
   ];
   for (const { what, given, expect } of refused) {
     it(`refuse ${what}, and nothing has changed`, async () => {
+      await fleet.addNode({ serial: parseSerial('00000003'), name: 'three', image: 'web', role: 'web' });
+      told = [];
       const before = [fleet.view(), store.list('')];
       await assert.rejects(given(), expect);
       assert.equal(fleet.view(), before[0]);
@@ -194,6 +218,25 @@ describe('profiles', () => {
       assert.deepEqual(told, []);
     });
   }
+
+  it('do without the role of their profile where they say so themselves', async () => {
+    await fleet.setNode('one', { image: 'db', role: 'none' });
+    assert.equal(node('one').role, undefined);
+    const { settings, origins } = fleet.nodes.settled('one');
+    assert.deepEqual([settings.role, origins.role], ['none', 'node']);
+    await fleet.setNode('one', { image: null, role: null });
+    assert.equal(node('one').role, 'web');
+  });
+
+  it('are changed in other ways while a size of theirs is one that was taken earlier', async () => {
+    const settings = { image: 'web', disk: '8M', block: { size: '20T', path: '/srv' } };
+    const key = 'profile/rack';
+    await store.transact({ writes: [{ kind: 'put', key, value: { name: 'rack', settings } }] });
+    await open();
+    await fleet.profiles.set('rack', { power: 'poe', block: { size: '20T', path: '/elsewhere' } });
+    await fleet.setNode('one', { name: 'uno', disk: '16M' });
+    await assert.rejects(fleet.setNode('uno', { disk: '8M' }), /No disk can have 8M/);
+  });
 
   it('say which node could not be so, and how many more', async () => {
     await fleet.profiles.set('rack', { role: null });

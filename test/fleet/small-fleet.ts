@@ -5,9 +5,17 @@ import type { Store } from '../../src/fleet/store.ts';
 import type { StoredGeneration } from '../../src/model/generation.ts';
 import { type Log, silentLog } from '../../src/model/log.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
+import type { Exporter } from '../../src/nfs/applied.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 
 const PRESENT = [{ interface: 'eth0', address: '10.0.0.1' as Ipv4, prefix: 16, mtu: 1500 }];
+
+const NO_EXPORTER: Exporter = {
+  kind: 'none',
+  apply: async () => {},
+  state: () => ({ exports: [] }),
+  stop: async () => {},
+};
 
 export const sealed = (id: string, more: Partial<StoredGeneration> = {}): StoredGeneration => ({
   id,
@@ -30,12 +38,14 @@ export function openSmallFleet({
   generations = [],
   config = '',
   log = silentLog,
+  exporter = NO_EXPORTER,
 }: {
   readonly store?: Store;
   readonly generations?: readonly StoredGeneration[];
   /** Sections beside the interface. */
   readonly config?: string;
   readonly log?: Log;
+  readonly exporter?: Exporter;
 } = {}): Promise<Fleet> {
   const parsed = parseConfig(
     `interfaces:\n  eth0: { dhcp: full, pool: 10.0.1.0-10.0.9.255 }\n${config}`,
@@ -43,12 +53,7 @@ export function openSmallFleet({
   );
   const ports = {
     store,
-    exporter: {
-      kind: 'none' as const,
-      apply: async () => {},
-      state: () => ({ exports: [] }),
-      stop: async () => {},
-    },
+    exporter,
     readGenerations: async () => ({ generations: [...generations], problems: [] }),
     recipeNames: async () => ['db', 'web'],
     log,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isSigned, REPORT_KEY, type Reply, TOKEN } from './appliance.ts';
 import { NODE_TESTS } from './node-namespace.ts';
 import { OK, reporting } from './reporting-node.ts';
@@ -45,6 +46,41 @@ describe('a node whose boot found no appliance', NODE_TESTS, () => {
     assert.match(node.said(), /^<6>this node has its identity; /m);
   });
 
+  it('that is stopped while it takes what it was given takes all of it first', async (context) => {
+    const checking = [
+      'truncate -s 16M "$1/block.ext4"; mkfs.ext4 -q "$1/block.ext4"',
+      'mkdir /run/netboot/private; mount --bind "$1" /run/netboot/private',
+      `printf '#!/bin/sh\\necho >/run/held; for i in $(seq 300); do [ -e /run/held ] || break; sleep 0.1; done; echo >/run/mended' >"$1/e2fsck"`,
+      'chmod +x "$1/e2fsck"',
+      'mount --bind "$1/e2fsck" /usr/sbin/e2fsck',
+    ].join('\n');
+    const identity = { ...IDENTITY, body: `${IDENTITY.body}block /srv/memory/containers\n` };
+    const { node, program, said } = await reporting(context, () => identity, {
+      prelude: `${prelude}\n${checking}`,
+      state: 'running',
+    });
+    const ended = once(program, 'exit');
+    await node.shell('for i in $(seq 200); do [ -e /run/held ] && exit; sleep 0.1; done; exit 1');
+    program.kill('SIGTERM');
+    await sleep(500);
+    assert.equal(program.exitCode ?? program.signalCode, null);
+    await node.shell('rm /run/held');
+    assert.deepEqual(await ended, [0, null]);
+    assert.equal(await node.shell('ls /run/mended'), '/run/mended');
+    assert.equal(await node.shell('findmnt -nro FSTYPE /srv/memory/containers'), 'ext4');
+    assert.equal(said(), '');
+    await node.shell('umount /srv/memory/containers');
+  });
+
+  it('that is stopped while it waits for the next time to ask ends at once', async (context) => {
+    const { program, report } = await reporting(context, () => ({ body: undefined }), { prelude });
+    await report(1);
+    await sleep(300);
+    const ended = once(program, 'exit');
+    program.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  });
+
   const unwritable = 'mkdir /run/netboot/ssh/ssh_host_ed25519_key.netboot-new';
   for (const { name, reply, until, more, why } of [
     {
@@ -64,7 +100,7 @@ describe('a node whose boot found no appliance', NODE_TESTS, () => {
       reply: IDENTITY,
       until: '1',
       more: unwritable,
-      why: /: Is a directory$/m,
+      why: /: File exists$/m,
     },
   ])
     it(`ends when it ${name}, and leaves nothing to be started for`, async (context) => {

@@ -112,6 +112,85 @@ describe('what a node is no longer given', NODE_TESTS, () => {
   });
 });
 
+/** On a disk of its own: a user's folder as he left it, and one of root's beside it. */
+const USERS_FOLDER = [
+  DISK_OF_ITS_OWN,
+  'mount -t tmpfs -o mode=755 memory /srv/memory',
+  'cd /srv/memory; mkdir home roots; chown daemon home; echo of root >roots/keys',
+  'ln -s /srv/memory/roots home/.ssh; chown -h daemon home/.ssh',
+  'cd /',
+].join('\n');
+
+describe('a link that a user left in his folder', NODE_TESTS, () => {
+  it('leads nothing of a node to where only root may write', async (context) => {
+    const { node, said } = await bootedNode(
+      context,
+      () =>
+        given(
+          file('/srv/memory/home/.ssh/authorized_keys'),
+          file('/srv/memory/home/.ssh/new/keys'),
+          file('/srv/memory/home/mine'),
+        ),
+      { prelude: USERS_FOLDER, words: PRIVATE },
+    );
+    for (const name of ['authorized_keys', 'new/keys'])
+      assert.match(
+        said,
+        new RegExp(
+          `^<3>/srv/memory/home/.ssh/${name} was not put there: /srv/memory/home/.ssh is a link, `,
+          'm',
+        ),
+      );
+    assert.equal(
+      await node.shell('cd /srv/memory; ls roots; cat roots/keys home/mine'),
+      'keys\nof root\nof the node',
+    );
+  });
+
+  it('takes nothing away there, and brings nothing of the image there', async (context) => {
+    const prelude = [
+      USERS_FOLDER,
+      'mkdir -p /run/netboot/lower/srv/memory/home/.ssh',
+      'cd /run/netboot/lower/srv/memory/home; for name in .ssh/keys .ssh/more settings; do echo of the image >$name; done; cd /',
+      'ln -s /srv/memory/roots/keys /srv/memory/home/settings.netboot-new',
+      'for name in .ssh/keys .ssh/more settings; do echo /srv/memory/home/$name; done >/var/lib/netboot/placed',
+    ].join('\n');
+    const { node, said } = await bootedNode(context, () => given(), { prelude, words: PRIVATE });
+    assert.match(
+      said,
+      /^<3>\/srv\/memory\/home\/\.ssh\/keys of an earlier boot is still there, .* is a link, /m,
+    );
+    assert.equal(
+      await node.shell('cd /srv/memory; ls roots; cat roots/keys home/settings'),
+      'keys\nof root\nof the image',
+    );
+  });
+
+  it('is not where a block file is mounted', async (context) => {
+    const prelude = `${USERS_FOLDER}\n${MAKE_BLOCK}; mkdir -p /run/netboot/private; mount --bind "$1" /run/netboot/private`;
+    const { node, said } = await bootedNode(context, () => given('block /srv/memory/home/.ssh'), {
+      prelude,
+      words: PRIVATE,
+    });
+    assert.match(said, /^<3>no file system at \/srv\/memory\/home\/\.ssh: .* is a link, /m);
+    assert.equal(await node.shell('cat /srv/memory/roots/keys'), 'of root');
+  });
+
+  it('is none that root put into his own folder, as /var/run of the image', async (context) => {
+    const prelude = `${USERS_FOLDER}; ln -s ../memory/./roots /srv/memory/link; ln -s /srv/memory/roots /srv/memory/home/roots`;
+    const { node, said } = await bootedNode(
+      context,
+      () => given(file('/srv/memory/link/new/one'), file('/srv/memory/home/roots/two')),
+      { prelude, words: PRIVATE },
+    );
+    assert.match(
+      said,
+      /^<3>\/srv\/memory\/home\/roots\/two was not put there: .* is a link, and not root's alone$/m,
+    );
+    assert.equal(await node.shell('cd /srv/memory/roots; ls; cat new/one'), 'keys\nnew\nof the node');
+  });
+});
+
 const MAKE_BLOCK = 'truncate -s 16M "$1/block.ext4"; mkfs.ext4 -q "$1/block.ext4"';
 
 describe('a block file', NODE_TESTS, () => {
@@ -157,18 +236,37 @@ describe('a block file', NODE_TESTS, () => {
     await node.shell('umount /srv/memory/containers');
   });
 
+  it('has in it what belongs below its path', async (context) => {
+    const prelude = `${MAKE_BLOCK}; mkdir -p /run/netboot/private; mount --bind "$1" /run/netboot/private`;
+    const lines = [
+      'block /srv/memory/containers',
+      file('/srv/memory/containers/k3s/token'),
+      file('/srv/app/new'),
+    ];
+    const { node, said } = await bootedNode(context, () => given(...lines), { prelude });
+    assert.equal(said, '');
+    assert.equal(
+      await node.shell('cat /srv/memory/containers/k3s/token /srv/app/new'),
+      'of the node\nof the node',
+    );
+    await node.shell('umount /srv/memory/containers');
+    assert.equal(await node.shell('ls /srv/memory/containers'), '');
+  });
+
   it('that is not there is said, and nothing else goes without', async (context) => {
     const prelude = 'mkdir -p /run/netboot/private; echo nothing >/run/netboot/private/block.ext4';
     const { node, said } = await bootedNode(
       context,
-      () => given('block /srv/memory/containers', file('/srv/memory/x')),
+      () =>
+        given('block /srv/memory/containers', file('/srv/memory/x'), file('/srv/memory/containers/token')),
       { prelude },
     );
     assert.match(
       said,
       /^<3>no file system at \/srv\/memory\/containers: it is damaged; .*: e2fsck -f \/exports\/private\/b4c5d6e7\/block\.ext4$/m,
     );
-    assert.equal(await node.shell('cat /srv/memory/x'), 'of the node');
+    assert.match(said, /^<3>\/srv\/memory\/containers\/token was not put there: it belongs into the file /m);
+    assert.equal(await node.shell('cat /srv/memory/x; ls /srv/memory/containers'), 'of the node');
   });
 
   it('that takes too long to be checked keeps no node from reporting, nor its folders from being sealed', async (context) => {

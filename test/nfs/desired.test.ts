@@ -32,6 +32,7 @@ test('exports every published root read-only and the web content as S1-6 says (c
         'sync',
         'no_root_squash',
         'no_subtree_check',
+        'mp',
         'fsid=d203e279-1c1b-8e6e-aae9-60afd9f7b354',
       ],
       squashfs: '/var/lib/netboot/generations/web-0123456789ab/root.squashfs',

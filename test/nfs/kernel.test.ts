@@ -17,7 +17,13 @@ const exportsFile = `${folder}/exports.d/netboot.exports`;
 const foreignFile = `${folder}/etc-exports`;
 const FOREIGN = `${exportsFolder}/www 10.1.0.0/16(ro,sync,subtree_check)\n/srv/theirs *(ro,sync,subtree_check)\n`;
 const warnings: string[] = [];
-const log: Log = { debug() {}, info() {}, warn: (_, message) => warnings.push(message), error() {} };
+const errors: string[] = [];
+const log: Log = {
+  debug() {},
+  info() {},
+  warn: (_, message) => warnings.push(message),
+  error: (_, message) => errors.push(message),
+};
 
 let namespace: PrivateNamespace;
 let exporter: Exporter;
@@ -66,6 +72,7 @@ function seal(id: string): Export {
     'sync',
     'no_root_squash',
     'no_subtree_check',
+    'mp',
     'fsid=2f6d5a0e-0000-8000-a000-0123456789ab',
   ];
   return { path: `${exportsFolder}/images/${id}`, clients: ['10.77.0.0/24'], options, squashfs };
@@ -89,7 +96,7 @@ test('exports roots and web content as exportfs understands them, beside the for
   assert.equal(await release(web), 'web-111111111111');
   const lines = await exported();
   const of = (path: string) => lines.filter((line) => line.startsWith(`${path} `)).join('\n');
-  assert.match(of(web.path), /10\.77\.0\.0\/24\(sync,.*fsid=2f6d5a0e.*,ro,.*no_root_squash/);
+  assert.match(of(web.path), /10\.77\.0\.0\/24\(sync,.*fsid=2f6d5a0e.*,mountpoint,.*ro,.*no_root_squash/);
   assert.match(of(www.path), /10\.77\.0\.0\/24\(sync,.*nohide.*,rw,.*no_root_squash/);
   assert.match(of(www.path), /10\.1\.0\.0\/16\(/, 'the foreign client of the same path is still there');
   // The second foreign line names no folder that exists: exportfs fails, and ours are exported all the same.
@@ -124,6 +131,33 @@ test('a new process takes over what an earlier one left: wanted roots stay, the 
   assert.equal(await release(kept), 'kept-444444444444');
   assert.ok(!existsSync(stale.path), 'its mount point is gone');
   assert.ok(!(await exported()).some((line) => line.includes('stale-')));
+});
+
+test('what nfsd finds unmounted when it starts before us is exported once it is mounted', async () => {
+  const web = seal('early-666666666666');
+  await exporter.apply([web, www]);
+  await namespace.run('umount', [web.path]);
+  // As the unit of nfsd does; it is rpc.mountd that looks whether it is mounted, whenever nfsd asks.
+  await namespace.run('exportfs', ['-r']).catch(() => {});
+  assert.ok((await exported()).some((line) => line.startsWith(web.path) && line.includes('mountpoint')));
+  exporter = open();
+  await exporter.apply([web, www]);
+  assert.equal(await release(web), 'early-666666666666');
+  assert.deepEqual(
+    exporter.state().exports.map(({ problem }) => problem),
+    [undefined, undefined],
+  );
+});
+
+test('a problem is told once, however often it is tried again', async () => {
+  const gone = { ...www, path: `${exportsFolder}/images/gone`, squashfs: `${folder}/generations/gone` };
+  errors.length = 0;
+  await exporter.apply([gone, www]);
+  await exporter.apply([gone, www]);
+  assert.equal(errors.length, 1, errors.join());
+  await exporter.apply([www]);
+  await exporter.apply([gone, www]);
+  assert.equal(errors.length, 2, errors.join());
 });
 
 test('what lies outside the two folders is never exported, whoever asks', async () => {

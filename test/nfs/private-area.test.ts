@@ -289,6 +289,47 @@ test('a full disk is a clear problem, and mends itself when there is room', asyn
   }
 });
 
+/** By MiB. Two disks that no size could be given to: too small, too large. */
+for (const [name, size] of [
+  ['too small', 8],
+  ['too large', 20 * 2 ** 20],
+] as const) {
+  test(`a size that is ${name} takes no disk from its node`, async () => {
+    await prepare([root(64)]);
+    for (const disks of [[root(size)], [root(64), block(size)]]) {
+      const { problem, remark } = await prepare(disks);
+      assert.equal(problem, undefined);
+      assert.match(remark ?? '', /^(root|block)\.ext4 cannot have \d+M: give it 16M to 16T$/);
+      assert.deepEqual(readdirSync(folder), ['root.ext4']);
+    }
+    renameSync(`${folder}/root.ext4`, `${exportsFolder}/private/.netboot/${SERIAL}.root.ext4.away`);
+    assert.equal((await prepare([root(size)])).problem, undefined, 'it is taken back first');
+    assert.deepEqual(readdirSync(folder), ['root.ext4']);
+  });
+}
+
+test('a disk that finds no room takes none from its node, also one that it has no more by its settings', async () => {
+  mkdirSync(exportsFolder);
+  sh('mount', '-t', 'tmpfs', '-o', 'size=64m', 'netboot-test', exportsFolder);
+  try {
+    await prepare([root(64)]);
+    const left = Number(sh('stat', '--file-system', '--format=%f', exportsFolder));
+    sh('dd', 'if=/dev/zero', `of=${exportsFolder}/full`, 'bs=4k', `count=${left - 4}`, 'status=none');
+    for (const disks of [[root(64), block(1024)], [block(1024)]]) {
+      const { problem, remark } = await prepare(disks);
+      assert.equal(problem, undefined);
+      assert.match(remark ?? '', /^the disk of .* is full: make room there, and block\.ext4 is made$/);
+    }
+    const reset = await prepare([root(64), block(1024)], { epoch: 1 });
+    assert.match(reset.problem ?? '', /is full/, 'of a reset all are new, or it begins again');
+    unlinkSync(`${exportsFolder}/full`);
+    assert.deepEqual(await prepare([root(64), block(1024)], { epoch: 1 }), {});
+    assert.ok(isSound(`${folder}/root.ext4`) && isSound(`${folder}/block.ext4`));
+  } finally {
+    sh('umount', exportsFolder);
+  }
+});
+
 // The node is root in its folder, and may put there what it likes.
 const HOSTILE: ReadonlyArray<{ name: string; put: (disk: string) => void }> = [
   { name: 'a link to a file of ours', put: (disk) => symlinkSync(`${top}/ours`, disk) },

@@ -8,7 +8,14 @@ import { assignExportIds, renderGanesha } from '../../src/nfs/render-ganesha.ts'
 const root: Export = {
   path: '/exports/images/web-0123456789ab',
   clients: ['192.168.172.0/24', '10.0.0.0/8'],
-  options: ['ro', 'sync', 'no_root_squash', 'no_subtree_check', 'fsid=00000000-0000-0001-0000-000000000002'],
+  options: [
+    'ro',
+    'sync',
+    'no_root_squash',
+    'no_subtree_check',
+    'mp',
+    'fsid=00000000-0000-0001-0000-000000000002',
+  ],
 };
 const www: Export = {
   path: '/exports/www',

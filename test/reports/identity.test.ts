@@ -3,7 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
-import { ELSEWHERE, HOME, hmac, MAC, OTHER, OTHER_MAC, publicHalf, SERIAL, World } from './world.ts';
+import { ELSEWHERE, FULL, HOME, hmac, MAC, OTHER, OTHER_MAC, publicHalf, SERIAL, World } from './world.ts';
 
 const NONCE = '0123456789abcdef0123456789abcdef';
 
@@ -128,13 +128,15 @@ test('a kernel that another DHCP server gave another address than its firmware i
   assert.equal((await world.client(SERIAL, '127.0.0.25' as Ipv4).redeem(token)).status, 403, 'no MAC');
   assert.equal(fleet.addresses.addressOf(node), HOME);
   const client = world.client(SERIAL, there);
-  assert.equal((await client.redeem(token)).status, 200);
+  assert.equal((await client.redeem(token, NONCE)).status, 200);
   assert.equal(fleet.addresses.addressOf(node), there);
+  assert.equal((await client.redeem(token, NONCE)).status, 200, 'as when the answer was lost');
+  assert.equal((await client.redeem(token)).status, 403, 'another nonce');
   assert.equal((await client.report()).status, 200);
 });
 
 test('who took over the address of a node is not the node', async () => {
-  await using world = await World.make();
+  await using world = await World.make({ settings: FULL });
   const { fleet } = world;
   const client = world.client(SERIAL, HOME);
   world.has(HOME, OTHER_MAC);
@@ -149,8 +151,19 @@ test('who took over the address of a node is not the node', async () => {
   assert.equal((await client.redeem(world.token(SERIAL, HOME))).status, 200);
 });
 
+test('a lease that is left over from an earlier `dhcp: full` says nothing of who has its address now', async () => {
+  await using world = await World.make({ settings: FULL });
+  const lease = { address: HOME, mac: OTHER_MAC, interface: 'eth0', state: 'bound' as const };
+  await world.fleet.leases.commit([{ kind: 'put', lease: { ...lease, expiresAt: Date.now() + 60_000 } }]);
+  const ask = async () => (await world.client(SERIAL, HOME).redeem(world.token(SERIAL, HOME), NONCE)).status;
+  assert.equal(await ask(), 403);
+  world.settings = 'dhcp: proxy';
+  await world.restart();
+  assert.equal(await ask(), 200);
+});
+
 test('a lease that has run out says nothing of who has its address now', async () => {
-  await using world = await World.make();
+  await using world = await World.make({ settings: FULL });
   const lease = { address: HOME, mac: OTHER_MAC, interface: 'eth0', state: 'bound' as const };
   await world.fleet.leases.commit([{ kind: 'put', lease: { ...lease, expiresAt: Date.now() - 1 } }]);
   assert.ok(await world.booted(SERIAL, HOME));
@@ -176,14 +189,64 @@ test('a token is as old as its boot, however far the time of day was set since',
   assert.equal((await world.client(SERIAL, HOME).redeem(token)).status, 200);
 });
 
-test('who comes from beyond a router, where no nodes are, is no node that has a MAC', async () => {
+test('a boot is the last one also when a time server has set the clock over the boot before', async (context) => {
+  await using world = await World.make();
+  const real = Date.now();
+  let offset = 0;
+  context.mock.method(Date, 'now', () => real + offset);
+  await world.restart();
+  const before = world.token(SERIAL, HOME);
+  assert.equal((await world.client(SERIAL, HOME).redeem(before)).status, 200);
+  // A power cut, after which the appliance's clock is behind at first.
+  offset = -15 * 60_000;
+  await world.restart();
+  world.fleet.announce({ serial: SERIAL, order: 0, xid: 7 });
+  const token = world.token(SERIAL, HOME);
+  offset = 6 * 60_000;
+  assert.equal((await world.client(SERIAL, HOME).redeem(token, NONCE)).status, 200);
+  assert.equal((await world.client(SERIAL, HOME).redeem(token)).status, 403, 'another nonce');
+  assert.equal((await world.client(SERIAL, HOME).redeem(token, NONCE)).status, 200, 'the same once more');
+  assert.equal((await world.client(SERIAL, HOME).redeem(before)).status, 403, 'the boot before');
+});
+
+test('who comes from beyond a router, where no nodes are, is no node', async () => {
   await using world = await World.make();
   const beyond = '127.1.0.21' as Ipv4;
   const answer = await world.client(SERIAL, beyond).redeem(world.token(SERIAL, beyond));
   assert.equal(answer.status, 403);
   assert.match(answer.body, /from a network that is not served/);
-  const within = '127.0.0.26' as Ipv4;
-  assert.ok(await world.booted(SERIAL, within), 'as behind a relay agent');
+});
+
+test('behind a relay, where another server gives the addresses, a node is where one is reserved for it', async () => {
+  await using world = await World.make({ settings: 'dhcp: proxy, relayed: [{ subnet: 127.1.0.0/24 }]' });
+  const [reserved, other] = ['127.1.0.21' as Ipv4, '127.1.0.22' as Ipv4];
+  const ask = (from: Ipv4) => world.client(SERIAL, from).redeem(world.token(SERIAL, from));
+  const { status, body } = await ask(reserved);
+  assert.equal(status, 403);
+  assert.match(body, /behind a router, .*: netboot set-node first --ip ADDRESS\n$/);
+  await world.fleet.setNode(SERIAL, { ip: reserved });
+  assert.equal((await ask(other)).status, 403);
+  assert.equal((await ask(reserved)).status, 200);
+  await assert.rejects(world.fleet.setNode(SERIAL, { ip: '127.0.0.30' as Ipv4 }), /is not ours to give/);
+});
+
+test('behind a relay, where the addresses are from here, a node is where it got one, also when its lease has run out', async () => {
+  const relayed = '[{ subnet: 127.1.0.0/24, pool: 127.1.0.100-127.1.0.200, router: 127.1.0.1 }]';
+  await using world = await World.make({ settings: `${FULL}, relayed: ${relayed}` });
+  const [own, others, unleased] = ['127.1.0.101', '127.1.0.102', '127.1.0.103'] as [Ipv4, Ipv4, Ipv4];
+  const lease = (address: Ipv4, mac: typeof MAC) =>
+    ({ address, mac, interface: 'eth0', state: 'bound', expiresAt: Date.now() - 1 }) as const;
+  await world.fleet.leases.commit([
+    { kind: 'put', lease: lease(own, MAC) },
+    { kind: 'put', lease: lease(others, OTHER_MAC) },
+  ]);
+  const ask = (from: Ipv4) => world.client(SERIAL, from).redeem(world.token(SERIAL, from));
+  for (const from of [others, unleased]) {
+    const { status, body } = await ask(from);
+    assert.equal(status, 403);
+    assert.match(body, /behind a router, .* it has to get its address by DHCP from here\n$/);
+  }
+  assert.equal((await ask(own)).status, 200);
 });
 
 test('strangers and removed nodes are refused, and what was theirs is gone', async () => {

@@ -26,6 +26,8 @@ export const OTHER = parseSerial('b66c4c16');
 /** Where the two nodes ask from. */
 export const HOME = '127.0.0.21' as Ipv4;
 export const ELSEWHERE = '127.0.0.22' as Ipv4;
+/** For `settings`. */
+export const FULL = 'dhcp: full, pool: 127.0.0.100-127.0.0.200, router: 127.0.0.1';
 export const MAC = 'dc:a6:32:01:36:c2' as Mac;
 export const OTHER_MAC = 'dc:a6:32:01:36:c3' as Mac;
 
@@ -60,25 +62,36 @@ export class World implements AsyncDisposable {
   readonly events: ToldEvent[] = [];
   readonly #limits: Partial<ReportLimits>;
   readonly #neighbours = new Map<string, Mac>();
+  /** Of the interface, from the next start on. */
+  settings: string;
   fleet!: Fleet;
   server!: ReportServer;
 
-  private constructor(folder: string, port: number, store: Store, limits: Partial<ReportLimits>) {
+  private constructor(
+    folder: string,
+    port: number,
+    store: Store,
+    limits: Partial<ReportLimits>,
+    settings: string,
+  ) {
     this.folder = folder;
     this.port = port;
     this.store = store;
     this.#limits = limits;
+    this.settings = settings;
   }
 
   static async make({
     limits = {},
+    settings = 'dhcp: proxy',
     openStore = () => new MemoryStore() as Store,
   }: {
     limits?: Partial<ReportLimits>;
+    settings?: string;
     openStore?: (folder: string) => Store;
   } = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'netboot-reports-'));
-    const world = new World(folder, await freePort(), openStore(folder), limits);
+    const world = new World(folder, await freePort(), openStore(folder), limits, settings);
     await world.start();
     await world.fleet.addNode({ serial: SERIAL, name: 'first', image: 'web', mac: MAC });
     await world.fleet.addNode({ serial: OTHER, name: 'second', image: 'web', mac: OTHER_MAC });
@@ -96,7 +109,7 @@ export class World implements AsyncDisposable {
 
   async start(): Promise<void> {
     const config = parseConfig(
-      `interfaces: { eth0: { dhcp: proxy } }\nreports: { port: ${this.port} }\n`,
+      `interfaces: { eth0: { ${this.settings} } }\nreports: { port: ${this.port} }\n`,
       'netboot.yaml',
     );
     const note = (level: string) => (fields: object, message: string) => {

@@ -18,6 +18,8 @@ export class Attempt {
   trouble?: string;
   /** How often in a row an order or a cycle came to nothing. */
   failures = 0;
+  /** How often the node has begun to boot in this step. */
+  boots = 0;
   check?: CheckResult;
   /** Its check is asked, as long as it stays as well as it is. */
   asking?: AbortController;
@@ -26,7 +28,7 @@ export class Attempt {
   readonly #elapsed: () => number;
   readonly #begunAt: number;
   #settledAt: number | undefined;
-  #seen: { readonly state: NodeState; readonly since: Instant; readonly at: number } | undefined;
+  #seen: Seen | undefined;
 
   constructor(elapsed: () => number, before?: Attempt) {
     this.#elapsed = elapsed;
@@ -51,20 +53,44 @@ export class Attempt {
     this.#settledAt = this.#elapsed();
   }
 
-  /** The node is in this state now. What its check said holds until it leaves it. @returns for how long it is. */
-  sees(state: NodeState, since: Instant, now: Instant): number {
+  /**
+   * The node is in this state now. What its check said holds until it leaves it.
+   * @param isOnItsWay it boots, as far as anybody can tell.
+   * @returns for how long it is in that state, and for how long it is on its way.
+   */
+  sees(
+    state: NodeState,
+    since: Instant,
+    now: Instant,
+    isOnItsWay: boolean,
+  ): { readonly stateFor: number; readonly awayFor: number } {
+    const elapsed = this.#elapsed();
     const before = this.#seen;
-    if (before?.state !== state || before.since !== since) {
+    let seen = before;
+    if (seen?.state !== state || seen.since !== since) {
       // Of what was before the first look there is no other clock.
-      const earlier = before ? 0 : Math.max(0, now - since);
-      this.#seen = { state, since, at: this.#elapsed() - earlier };
+      const at = before ? elapsed : elapsed - Math.max(0, now - since);
+      seen = { state, since, at, leftAt: before?.leftAt ?? at };
+      if (before && begins(state) && !begins(before.state)) this.boots += 1;
       this.asking?.abort();
       delete this.asking;
       delete this.check;
     }
-    return this.#elapsed() - (this.#seen?.at ?? 0);
+    if (!isOnItsWay) seen = { ...seen, leftAt: elapsed };
+    this.#seen = seen;
+    return { stateFor: elapsed - seen.at, awayFor: elapsed - seen.leftAt };
   }
 }
+
+interface Seen {
+  readonly state: NodeState;
+  readonly since: Instant;
+  readonly at: number;
+  /** When it was not on its way last. */
+  readonly leftAt: number;
+}
+
+const begins = (state: NodeState): boolean => state === 'asked' || state === 'loading';
 
 /** The attempts of all rollouts. A restart forgets them, and the plan makes what is needed anew. */
 export class Attempts {

@@ -57,6 +57,9 @@ const answerOf = (url: string, signal: AbortSignal): Promise<CheckResult> =>
       },
     );
     call.on('error', reject);
+    // After `101 Switching Protocols` Node ends the connection, and tells neither an answer nor an error.
+    call.on('close', () => reject(new Error('the connection ended without an answer')));
+    signal.addEventListener('abort', () => reject(signal.reason)); // whatever else Node tells or does not
     call.end();
   });
 

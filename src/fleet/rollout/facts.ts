@@ -1,7 +1,7 @@
 import { canReport, type StoredGeneration } from '../../model/generation.ts';
 import type { Instant } from '../../model/lease.ts';
 import type { Node } from '../../model/node.ts';
-import type { NodeCondition } from '../../model/node-state.ts';
+import type { NodeCondition, NodeState } from '../../model/node-state.ts';
 import type { Serial } from '../../net/serial.ts';
 import type { BootRecord, FallBack } from '../boots.ts';
 import type { Attempts } from './attempts.ts';
@@ -17,6 +17,10 @@ export interface FactSources {
   readonly hasPower: (node: Node) => boolean;
   readonly attempts: Attempts;
 }
+
+/** It boots, as far as it tells: one that reports failures is up, well or not. */
+export const isOnItsWay = (state: NodeState, hasReported: boolean): boolean =>
+  state === 'unhealthy' ? !hasReported : !['up', 'off', 'silent'].includes(state);
 
 /** What {@link plan} decides by, as of now. */
 export function gatherFacts(
@@ -41,21 +45,27 @@ function factsOf(
   node: Node,
   { id }: Rollout,
   steps: ReadonlyMap<Serial, Step>,
-  { condition, record, fallBack, hasPower, attempts }: FactSources,
+  { usable, condition, record, fallBack, hasPower, attempts }: FactSources,
   now: Instant,
 ): NodeFacts {
   const { serial, name } = node;
   const { state, since, detail, report, hasReported = false } = condition(serial);
   const step = steps.get(serial);
   const attempt = attempts.of(id, serial, step);
-  const stateFor = attempt.sees(state, since, now);
-  const { order, cycle, trouble, failures, check } = attempt;
   const boot = record(serial);
+  const given = usable(boot?.generation);
+  // Of one that cannot report, its kernel is the last that is known.
+  const isThere = boot?.gotKernel && given !== undefined && !canReport(given);
+  const isComing = !isThere && isOnItsWay(state, hasReported);
+  const { stateFor, awayFor } = attempt.sees(state, since, now, isComing);
+  const { order, cycle, trouble, failures, check, boots } = attempt;
   return {
     serial,
     name,
     state,
     stateFor,
+    awayFor,
+    boots,
     stepFor: attempt.stepFor(),
     settledFor: attempt.settledFor(),
     detail,

@@ -2,6 +2,7 @@ import type { Log } from '../../model/log.ts';
 import type { Node } from '../../model/node.ts';
 import type { Order } from '../../model/report.ts';
 import type { Ipv4 } from '../../net/ipv4.ts';
+import { Busy } from '../orders.ts';
 import { LeftOff, type Power } from '../power.ts';
 import type { Attempt } from './attempts.ts';
 import { type Ask, askUntilPassed, type CheckResult } from './check.ts';
@@ -31,6 +32,10 @@ export class Hands {
         onTaken();
       },
       (error: unknown) => {
+        if (error instanceof Busy) {
+          delete attempt.order; // to be tried again
+          return;
+        }
         attempt.settle({ order: 'unanswered' });
         if (!attempt.over.signal.aborted) this.#note(node, 'it did not take the order to reboot', error);
       },

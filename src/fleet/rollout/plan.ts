@@ -11,6 +11,10 @@ export interface NodeFacts {
   readonly state: NodeState;
   /** It is in that state. */
   readonly stateFor: number;
+  /** It is on its way, through whatever states: neither up, well or not, nor off or silent. */
+  readonly awayFor: number;
+  /** How often it has begun to boot in its step. */
+  readonly boots: number;
   /** This run of the service knows it in its step. */
   readonly stepFor: number;
   /** The last order or power cycle came to its end. */
@@ -68,6 +72,9 @@ export type Action =
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'finish' };
 
+/** Of a node that is done: people may reboot it. */
+const MOST_BOOTS = 2;
+
 /** Of being unhealthy; what a node repairs by itself, as when it starts, it has repaired by then. */
 const HOPELESS_MS = 60_000;
 
@@ -108,11 +115,14 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
   const isBusy = [...facts.steps.values()].some(isUnderWay);
   if (rollout.state !== 'running' || isBusy || judged.length > 0) return judged;
   if (!facts.isTargetThere) return [{ kind: 'stop', reason: goneReason(rollout) }];
-  const sick = [...facts.nodes.values()].filter(
-    (node) => facts.steps.get(node.serial)?.state === 'done' && isKnownBad(rollout, node),
+  const ailing = [...facts.nodes.values()].filter(
+    (node) => facts.steps.get(node.serial)?.state === 'done' && !isStillWell(rollout, facts, node),
   );
+  if (ailing.length === 0) return tellNext(rollout, facts);
   // One is enough to stop. What ails all of them is no reason to reboot all of them.
-  return sick.length > 0 ? sick.filter(isHopeless).slice(0, 1).map(failLate) : tellNext(rollout, facts);
+  const late = ailing.flatMap((node) => failLate(rollout, node)).slice(0, 1);
+  const stop = late.length > 0 ? stopForRoom(rollout, facts) : [];
+  return stop.length > 0 ? stop : late;
 }
 
 function leave(serial: Serial, step: Step): Action[] {
@@ -122,10 +132,35 @@ function leave(serial: Serial, step: Step): Action[] {
 
 const again = ({ serial }: NodeFacts): Action[] => [{ kind: 'again', serial }];
 
-/** It was up with the target, and others were told for that. */
-const failLate = ({ serial, detail }: NodeFacts): Action => {
-  return { kind: 'fail', serial, reason: `it was up, and became unhealthy: ${detail ?? 'it reports so'}` };
-};
+/**
+ * It was up with the target, and is so, or was switched off in order: one that reboots is off for a moment, too. Who has
+ * booted since is up for as long as nodes take to boot first, or else a panic after each minute would show well between two.
+ */
+function isStillWell(rollout: Rollout, facts: RolloutFacts, node: NodeFacts): boolean {
+  const { state, stateFor, boots } = node;
+  if (state === 'off') return stateFor >= ANSWER_MS;
+  if (!runsTarget(rollout, facts, node) || isRestless(node)) return false;
+  return boots === 0 || stateFor >= rollout.withinSeconds * 1000;
+}
+
+/** It boots again and again. It is up for now, so it can be ordered back. */
+const isRestless = ({ boots, answers }: NodeFacts): boolean => answers && boots > MOST_BOOTS;
+
+/** It was up with the target, and others were told for that. Nothing but to tell nobody, as long as it may come again. */
+function failLate(rollout: Rollout, node: NodeFacts): Action[] {
+  const { serial, state, runs, boots, answers, stepFor, awayFor } = node;
+  const fail = (what: string): Action[] => [{ kind: 'fail', serial, reason: `it was up, and ${what}` }];
+  const detail = node.detail === undefined ? '' : `: ${node.detail}`;
+  if (isKnownBad(rollout, node) && isHopeless(node))
+    return fail(`became unhealthy${detail || ': it reports so'}`);
+  if (answers && runs !== rollout.target) return fail(`runs ${runs} now`);
+  if (state === 'up' && isRestless(node)) return fail(`booted ${boots} times since`);
+  if (stepFor < ANSWER_MS) return []; // it may be heard of in a moment
+  if (state === 'silent') return fail(`fell silent${detail}`);
+  const isOver = Math.min(stepFor, awayFor) >= rollout.withinSeconds * 1000;
+  const within = `within ${formatSeconds(rollout.withinSeconds)}`;
+  return isOver ? fail(`is not up again ${within}: it is ${state}${detail}`) : [];
+}
 
 /** It has begun to boot since it was told. */
 const hasBooted = ({ boot }: NodeFacts, { bootBefore }: StepOf<'told' | 'failed' | 'skipped'>): boolean =>
@@ -201,6 +236,10 @@ const restMs = ({ failures }: NodeFacts): number =>
 const isSoonHeard = ({ state, hasReported, answers }: NodeFacts): boolean =>
   hasReported && !answers && state !== 'silent';
 
+/** It began to go back, and has been in one state for longer than all of that may take. */
+const isStuck = ({ withinSeconds }: Rollout, { stateFor, stepFor, settledFor }: NodeFacts): boolean =>
+  Math.min(stateFor, stepFor, settledFor ?? stepFor) >= Math.max(withinSeconds * 1000, ANSWER_MS);
+
 function putBack(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: StepOf<'failed'>): Action[] {
   const { serial, boot } = node;
   const isRunning = rollout.state === 'running';
@@ -209,8 +248,11 @@ function putBack(rollout: Rollout, facts: RolloutFacts, node: NodeFacts, step: S
   if (isRunning && node.stepFor >= rollout.withinSeconds * 1000)
     return [{ kind: 'skip', serial, reason: 'it did not come back', isDown: true }];
   if (rollout.atNextBoot || node.order === 'under way' || node.cycle === 'under way') return [];
-  if (boot?.generation !== rollout.target && hasBooted(node, step)) return []; // it boots the base already
-  if (node.order === 'taken' || (node.settledFor ?? restMs(node)) < restMs(node)) return [];
+  const bootsOther = boot?.generation !== rollout.target && hasBooted(node, step);
+  if (bootsOther && node.answers) return []; // it runs something else already, however well
+  const isTaken = step.takenAt !== undefined || node.order === 'taken';
+  if ((bootsOther || isTaken) && !isStuck(rollout, node)) return [];
+  if ((node.settledFor ?? restMs(node)) < restMs(node)) return [];
   if (node.stepFor < ANSWER_MS && (isSoonHeard(node) || (step.retryAt !== undefined && hasGoneDown(node))))
     return [];
   const isPowersTurn = node.hasPower && node.cycle !== 'done' && (!node.answers || node.order !== undefined);
@@ -263,12 +305,12 @@ export const canBeTold = ({ state, answers, hasPower }: NodeFacts): boolean =>
 
 /**
  * It boots, or was up when the service started: soon it answers, or its state tells that it does not. One that went off a
- * moment ago may be about to boot.
+ * moment ago may be about to boot; one that boots again and again is not waited for longer than one that boots.
  */
 function comesSoon({ withinSeconds }: Rollout, node: NodeFacts): boolean {
   if (node.state === 'up') return !node.answers;
   if (node.state === 'unhealthy') return node.hasReported && !node.answers;
-  return node.state !== 'silent' && node.stateFor < withinSeconds * 1000;
+  return node.state !== 'silent' && Math.max(node.stateFor, node.awayFor) < withinSeconds * 1000;
 }
 
 function runsTarget({ target }: Rollout, { targetReports }: RolloutFacts, node: NodeFacts): boolean {

@@ -51,6 +51,8 @@ export const stepSchema = z.discriminatedUnion('state', [
     reason: z.string(),
     /** As when it was told. */
     bootBefore: z.number().optional(),
+    /** It took the order to reboot. */
+    takenAt: z.number().optional(),
     cycledAt: z.number().optional(),
     /** It runs the base again. */
     backAt: z.number().optional(),

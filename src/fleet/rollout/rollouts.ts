@@ -20,7 +20,7 @@ import { Hands } from './hands.ts';
 import { type Action, plan, type RolloutFacts } from './plan.ts';
 import { assignmentFor, type Rollout, type Step } from './rollout.ts';
 import { baseOf, mustBeFree, type RolloutRequest, settle } from './start.ts';
-import { type StepAction, stepAfter } from './step-after.ts';
+import { retried, type StepAction, stepAfter } from './step-after.ts';
 
 export interface RolloutsPorts {
   readonly fleet: Fleet;
@@ -113,11 +113,11 @@ export class Rollouts {
         const id = book.nextId(image);
         const rollout = settle(request, { id, target, base, nodes }, this.#now());
         this.#mustHaveNone(nodes);
+        await fleet.retry(nodes);
         const writes = [...book.writes(id, { rollout }), ...book.forgetOld(image)];
         if (base.generation && base.isElsewhere) await move(base.generation, 'rolled back', writes);
         else await this.#ports.transact(writes);
         book.took(id, { rollout });
-        for (const { serial } of nodes) fleet.boots.retry(serial);
         this.#tell(rollout, 'started', undefined, `to ${rollout.target}`);
         return rollout;
       });
@@ -140,11 +140,12 @@ export class Rollouts {
       await fleet.wholeGeneration(image, before.target);
       const { reason: _, ...rollout } = before;
       const steps = new Map<Serial, Step>();
+      const retrials: Write[] = [];
       for (const [serial, step] of fleet.rollouts.steps(rollout.id)) {
-        if (step.state === 'failed') steps.set(serial, { ...step, retryAt: this.#now() });
-        fleet.boots.retry(serial);
+        if (step.state === 'failed') steps.set(serial, retried(step, this.#now()));
+        retrials.push(...fleet.boots.retrial(serial));
       }
-      return this.#turn({ ...rollout, state: 'running' }, 'resumed', { steps });
+      return this.#turn({ ...rollout, state: 'running' }, 'resumed', { steps }, retrials);
     });
   }
 
@@ -224,16 +225,16 @@ export class Rollouts {
     const { kind, serial } = action;
     const { step, pointer } = stepAfter(action, fleet.rollouts.steps(id).get(serial), this.#now());
     const steps = new Map([[serial, step]]);
-    const beside = pointer === 'to target' ? [assign(serial, assignmentFor(rollout))] : [unassign(serial)];
+    const beside = pointer === undefined ? [] : this.#point(rollout, serial, pointer);
     if (kind === 'fail') {
       const { reason } = action;
       const tellFirst = () => this.#tell(rollout, 'node failed', serial, reason);
       const entry = { steps, beside, tellFirst };
       return this.#stopFor(rollout, `${this.#nameOf(serial)}: ${reason}`, entry);
     }
-    await this.#commit(id, { steps }, pointer === undefined ? [] : beside);
+    const retrial = kind === 'tell' ? fleet.boots.retrial(serial) : [];
+    await this.#commit(id, { steps }, [...beside, ...retrial]);
     if (kind === 'cycle') return this.#handle(rollout, action);
-    if (kind === 'tell') fleet.boots.retry(serial);
     const told = TOLD[kind];
     if (told) this.#tell(rollout, told.what, serial, 'reason' in action ? action.reason : told.text(rollout));
   }
@@ -253,7 +254,7 @@ export class Rollouts {
   /** So that after a restart nobody thinks that it did not answer. */
   async #noteTaken(id: string, serial: Serial): Promise<void> {
     const step = this.#ports.fleet.rollouts.steps(id).get(serial);
-    if (step?.state !== 'told' || step.takenAt !== undefined) return;
+    if ((step?.state !== 'told' && step?.state !== 'failed') || step.takenAt !== undefined) return;
     await this.#commit(id, { steps: new Map([[serial, { ...step, takenAt: this.#now() }]]) }).catch(() => {});
   }
 
@@ -328,6 +329,12 @@ export class Rollouts {
         `Wait for its end, or give it up: netboot rollout abort ${rollout.image}`,
       );
     }
+  }
+
+  /** A node that has another image by now may have an assignment of that image's rollout. */
+  #point(rollout: Rollout, serial: Serial, pointer: 'to target' | 'away'): Write[] {
+    if (pointer === 'to target') return [assign(serial, assignmentFor(rollout))];
+    return this.#ports.fleet.assignments.all().get(serial)?.by === rollout.id ? [unassign(serial)] : [];
   }
 
   #unassignAll(id: string): Write[] {

@@ -1,6 +1,6 @@
 import type { Instant } from '../../model/lease.ts';
 import type { Action } from './plan.ts';
-import type { Step } from './rollout.ts';
+import type { Step, StepOf } from './rollout.ts';
 
 /** Actions that are a step of a node; the others are of the whole rollout, or leave nothing behind. */
 export type StepAction = Exclude<Action, { readonly kind: 'order' | 'check' | 'stop' | 'finish' }>;
@@ -53,3 +53,8 @@ export function stepAfter(action: StepAction, step: Step | undefined, now: Insta
       return { step: { state: 'left', at: now, reason: action.reason }, pointer: 'away' };
   }
 }
+
+/** A person has resumed the rollout: it is put back anew if need be, whatever it took before. */
+export const retried = ({ takenAt: _, ...step }: StepOf<'failed'>, now: Instant): Step => {
+  return { ...step, retryAt: now };
+};

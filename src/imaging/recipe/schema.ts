@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { generationSchema } from '../../model/generation.ts';
 import { LOADERS } from '../../model/loader.ts';
+import { NO_ROLE } from '../../model/node.ts';
 import { rootSettingsSchema } from '../../model/root-mode.ts';
+import { bytesOfSize, DISK_SIZES, isDiskSize, sizeSchema } from '../../model/size.ts';
 import { parsePackageLine } from './package-line.ts';
 import { baseSchema } from './schema-base.ts';
 import { unitsSchema } from './schema-units.ts';
@@ -22,6 +24,11 @@ const debLineSchema = z.string().transform((text, context) => {
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
+
+/** Not of a generation's: one that was sealed earlier is read whatever it says. */
+const diskSchema = sizeSchema.pipe(
+  z.string().refine((size) => isDiskSize(bytesOfSize(size)), `give a disk ${DISK_SIZES}`),
+);
 
 const packageLines = z.array(packageLineSchema).default([]);
 
@@ -147,10 +154,15 @@ export const recipeSchema = z.strictObject({
     .default({})
     .describe('Remarks on the scripts of hooks/, by file name'),
   roles: generationSchema.shape.roles
+    .refine(
+      (roles) => !Object.hasOwn(roles, NO_ROLE),
+      `"${NO_ROLE}" says that a node has no role: name it otherwise`,
+    )
     .default({})
     .describe('What a node of this image can be: role name → systemd target'),
   boot: bootSchema.prefault({}).describe('What the firmware and the kernel are told'),
   node: rootSettingsSchema
+    .extend({ disk: diskSchema.optional() })
     .prefault({})
     .describe('How its nodes have their root, unless they say otherwise: readonly, overlay or private'),
 });

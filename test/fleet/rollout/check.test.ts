@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { askUntilPassed, askUrl, type CheckResult } from '../../../src/fleet/rollout/check.ts';
 import { assertCheckUrl, checkUrlOf } from '../../../src/fleet/rollout/check-url.ts';
 import type { Ipv4 } from '../../../src/net/ipv4.ts';
@@ -52,6 +53,23 @@ describe('a check', () => {
       },
     );
     assert.match((await askUrl(free, NEVER)).text, /cannot be asked: ECONNREFUSED/);
+  });
+
+  it('fails where the answer is another protocol, with which Node ends the connection', async () => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n');
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const late = sleep(8000, undefined, { ref: false });
+    assert.deepEqual(await Promise.race([askUrl(url, NEVER), late]), {
+      passed: false,
+      text: `${url} cannot be asked: the connection ended without an answer`,
+    });
+    server.close();
   });
 
   it('that hangs is given up after 5 s', async () => {

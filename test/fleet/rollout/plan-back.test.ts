@@ -53,4 +53,33 @@ describe('a rollout that puts a node back', () => {
       ['order', 'back'],
     );
   });
+
+  for (const state of ['off', 'loading'] as const) {
+    for (const isKilled of [false, true]) {
+      const of = `took its order and hangs when it is ${state}`;
+      it(`cycles the power of one that ${of}${isKilled ? ', also after a kill' : ''}`, () => {
+        const world = new World([{ ...GOOD, target: 'unhealthy', power: true }]);
+        world.passUntilOver();
+        while (world.machine(0).state !== state) world.pass();
+        world.machine(0).resetAt = undefined;
+        if (isKilled) world.kill();
+        const before = world.acted.length;
+        world.passMinutes(1);
+        assert.deepEqual(world.acted.slice(before), [], 'it may be in the middle of its reboot');
+        world.passMinutes(8);
+        assert.deepEqual(
+          world.acted.slice(before).map(({ kind }) => kind),
+          ['cycle', 'back'],
+        );
+        assert.deepEqual([world.machine(0).state, world.machine(0).runs], ['up', world.rollout.base]);
+      });
+    }
+  }
+
+  it('cuts nobody’s power that boots slowly', () => {
+    const world = new World([{ ...GOOD, target: 'unhealthy', power: true, bootSeconds: 290 }]);
+    world.passUntilOver();
+    world.passMinutes(15);
+    assert.deepEqual([world.machine(0).state, world.machine(0).resets], ['up', 2]);
+  });
 });

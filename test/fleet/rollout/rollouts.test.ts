@@ -196,6 +196,25 @@ describe('rollouts', () => {
     assert.equal(rack.runs('pi-3'), NEW.id);
   });
 
+  it('take nobody’s target away that another one gave a node which has its image now', async () => {
+    const [old, target] = [generation('db-000000000001', 1, 'db'), generation('db-000000000002', 2, 'db')];
+    rack.sealed.push(old, target);
+    await rack.fleet.publish('db', old.id);
+    await rack.fleet.setNode('pi-3', { image: 'db' });
+    await rack.rollouts.start('db', {});
+    await rack.rollouts.pause('db');
+    await start();
+    await until('pi-1 has its turn', () => rack.told().includes('node done pi-1'));
+    await rack.rollouts.pause('web');
+    rack.rollouts.tick = async () => {}; // both see in the same look that pi-1 has another image
+    await rack.fleet.setNode('pi-1', { image: 'db' });
+    await rack.rollouts.resume('db');
+    Reflect.deleteProperty(rack.rollouts, 'tick');
+    await until('it left', () => rack.told().includes('node left pi-1'));
+    await until('it is over', () => rack.fleet.rollouts.lastOf('db')?.state !== 'running');
+    assert.deepEqual([rack.fleet.rollouts.lastOf('db')?.state, rack.runs('pi-1')], ['finished', target.id]);
+  });
+
   it('keep the target exported for who runs it, also when they were aborted', async () => {
     await start();
     await until('one is done', () => rack.told().includes('node done pi-1'));

@@ -1,4 +1,5 @@
 import { type Attempt, Attempts } from '../../../src/fleet/rollout/attempts.ts';
+import { isOnItsWay } from '../../../src/fleet/rollout/facts.ts';
 import {
   type Action,
   ANSWER_MS,
@@ -7,7 +8,8 @@ import {
   type RolloutFacts,
 } from '../../../src/fleet/rollout/plan.ts';
 import { isDown, type Rollout, type Step } from '../../../src/fleet/rollout/rollout.ts';
-import { stepAfter } from '../../../src/fleet/rollout/step-after.ts';
+import { retried, stepAfter } from '../../../src/fleet/rollout/step-after.ts';
+import { SILENT_MS } from '../../../src/model/node-state.ts';
 import type { Serial } from '../../../src/net/serial.ts';
 
 export const BASE = 'web-00000000000a';
@@ -18,15 +20,15 @@ export const MINUTE = 60 * SECOND;
 /** How a machine takes what it is given. */
 export interface Manner {
   /**
-   * With the target: it comes up; its kernel does not; it reports failures; it asks for its files and stops; it is up, and a
-   * minute later no longer well.
+   * With the target: it comes up; its kernel does not; it reports failures; it asks for its files and stops. Or it is up, and
+   * a minute later reports failures, hangs, or begins to boot anew, which it does again and again.
    */
-  readonly target: 'good' | 'panics' | 'unhealthy' | 'no kernel' | 'sickens';
+  readonly target: 'good' | 'panics' | 'unhealthy' | 'no kernel' | 'sickens' | 'dies' | 'loops';
   readonly power: boolean;
   /** What becomes of a power cycle. */
   readonly cycle: 'works' | 'off fails' | 'on fails';
-  /** At the start. */
-  readonly state: 'up' | 'off' | 'silent';
+  /** At the start. `loops`: until it is reset it never comes further than its kernel. */
+  readonly state: 'up' | 'off' | 'silent' | 'loops';
   /** It takes no order although it reports. */
   readonly isDeaf: boolean;
   /** Seconds from the reset to being up. */
@@ -77,6 +79,8 @@ export class World {
   #attempts = new Attempts(() => this.#elapsed);
   /** When an order under way comes to its end. */
   #settlesAt = new Map<Attempt, number>();
+  /** Done nodes that were down when somebody was told. */
+  #downBeside = new Set<Serial>();
 
   constructor(manners: readonly Manner[], options: Partial<Rollout> = {}) {
     this.rollout = {
@@ -95,8 +99,8 @@ export class World {
     manners.forEach((manner, index) => {
       this.machines.set((0x10000000 + index).toString(16) as Serial, {
         manner,
-        state: manner.isSick && manner.state === 'up' ? 'unhealthy' : manner.state,
-        since: this.now - 60 * MINUTE,
+        state: startOf(manner),
+        since: manner.state === 'loops' ? this.now : this.now - 60 * MINUTE,
         runs: manner.state === 'up' ? BASE : undefined,
         boot:
           manner.state === 'off'
@@ -130,9 +134,10 @@ export class World {
     const nodes = [...this.machines].map(([serial, machine]): [Serial, NodeFacts] => {
       const attempt = this.#attempt(serial);
       const { state, since, runs, boot, manner } = machine;
-      const stateFor = attempt.sees(state, since, this.now);
-      const { order, cycle, trouble, failures, check } = attempt;
       const hasReported = (state === 'up' || state === 'unhealthy') && runs !== undefined;
+      const isComing = isOnItsWay(state, hasReported);
+      const { stateFor, awayFor } = attempt.sees(state, since, this.now, isComing);
+      const { order, cycle, trouble, failures, check, boots } = attempt;
       const answers = hasReported && this.#elapsed >= this.#heardFrom;
       return [
         serial,
@@ -141,6 +146,8 @@ export class World {
           name: `pi-${serial}`,
           state,
           stateFor,
+          awayFor,
+          boots,
           stepFor: attempt.stepFor(),
           settledFor: attempt.settledFor(),
           answers,
@@ -204,19 +211,31 @@ export class World {
     this.#attempts = new Attempts(() => this.#elapsed);
     this.#heardFrom = this.#elapsed + (seconds + 60) * SECOND;
     for (let count = 0; count < seconds / 5; count += 1) this.#wait();
+    this.#attempts = new Attempts(() => this.#elapsed);
   }
 
   resume(): void {
     const { reason: _, ...rollout } = this.rollout;
     this.rollout = { ...rollout, state: 'running' };
     for (const [serial, step] of this.steps)
-      if (step.state === 'failed') this.steps.set(serial, { ...step, retryAt: this.now });
+      if (step.state === 'failed') this.steps.set(serial, retried(step, this.now));
   }
 
-  /** It was up when the rollout began, and is not now. */
+  /**
+   * It was up when the rollout began, and is not now. For those that go down behind a rollout it can do nothing but tell
+   * nobody: they count beside those that were told all the same.
+   */
   #isDown(serial: Serial, { manner, state }: Machine): boolean {
     const isWell = state === 'up' || (manner.isSick && state === 'unhealthy');
-    return manner.state === 'up' && !isWell && this.steps.get(serial)?.state !== 'done';
+    if (manner.state !== 'up' || isWell) return false;
+    return this.steps.get(serial)?.state !== 'done' || this.#downBeside.has(serial);
+  }
+
+  #noteDownBeside(): void {
+    this.#downBeside.clear();
+    for (const [serial, { state }] of this.machines)
+      if (this.steps.get(serial)?.state === 'done' && state !== 'up' && state !== 'off')
+        this.#downBeside.add(serial);
   }
 
   #attempt(serial: Serial): Attempt {
@@ -250,6 +269,7 @@ export class World {
       this.#settlesAt.set(attempt, this.#elapsed + takesMs);
       return;
     }
+    if (action.kind === 'tell') this.#noteDownBeside();
     const { step, pointer } = stepAfter(action, this.steps.get(serial), this.now);
     if (step) this.steps.set(serial, step);
     else this.steps.delete(serial);
@@ -278,13 +298,16 @@ export class World {
   }
 
   #live(serial: Serial, machine: Machine): void {
+    const isLooping = machine.manner.state === 'loops' && machine.resets === 0;
+    if (isLooping) this.#loop(serial, machine);
     const attempt = this.#attempt(serial);
     if (attempt.order === 'under way' && this.#elapsed >= (this.#settlesAt.get(attempt) ?? 0)) {
       const takes = (machine.state === 'up' || machine.state === 'unhealthy') && !machine.manner.isDeaf;
       attempt.settle({ order: takes ? 'taken' : 'unanswered' });
       if (takes) this.#reset(machine);
       const step = this.steps.get(serial);
-      if (takes && step?.state === 'told') this.steps.set(serial, { ...step, takenAt: this.now });
+      if (takes && (step?.state === 'told' || step?.state === 'failed'))
+        this.steps.set(serial, { ...step, takenAt: this.now });
     }
     if (machine.resetAt === undefined) return;
     const { bootSeconds, target } = machine.manner;
@@ -293,7 +316,7 @@ export class World {
       machine.state = state;
       machine.since = this.now;
     };
-    if (machine.state === 'off' && elapsed >= 5 * SECOND) {
+    if ((machine.state === 'off' || machine.state === 'asked') && elapsed >= 5 * SECOND) {
       const generation = this.intended(serial);
       machine.boot = { generation, since: this.now, gotKernel: false };
       enter('loading');
@@ -307,13 +330,24 @@ export class World {
       const isTarget = machine.boot.generation === TARGET;
       if (isTarget && target === 'panics') return;
       machine.runs = machine.boot.generation;
-      if (!isTarget || target !== 'sickens') machine.resetAt = undefined;
+      if (!isTarget || !['sickens', 'dies', 'loops'].includes(target)) machine.resetAt = undefined;
       const isSick = machine.manner.isSick || (isTarget && target === 'unhealthy');
       enter(isSick ? 'unhealthy' : 'up');
     } else if (machine.state === 'up' && elapsed >= bootSeconds * SECOND + MINUTE) {
-      machine.resetAt = undefined;
-      enter('unhealthy');
+      if (target === 'dies' && elapsed < bootSeconds * SECOND + MINUTE + SILENT_MS) return;
+      machine.resetAt = target === 'loops' ? this.#elapsed : undefined;
+      if (target !== 'sickens') machine.runs = undefined;
+      enter(target === 'loops' ? 'asked' : target === 'dies' ? 'silent' : 'unhealthy');
     }
+  }
+
+  #loop(serial: Serial, machine: Machine): void {
+    const { state, boot } = machine;
+    machine.state = state === 'asked' ? 'loading' : state === 'loading' ? 'kernel' : 'asked';
+    machine.since = this.now;
+    if (machine.state === 'loading')
+      machine.boot = { generation: this.intended(serial), since: this.now, gotKernel: false };
+    else if (machine.state === 'kernel' && boot) machine.boot = { ...boot, gotKernel: true };
   }
 
   /** As the book does when a boot begins. */
@@ -327,6 +361,11 @@ export class World {
     this.pointers.add(serial);
     machine.boot = { ...machine.boot, generation: TARGET };
   }
+}
+
+function startOf({ state, isSick }: Manner): Machine['state'] {
+  if (state === 'loops') return 'asked';
+  return isSick && state === 'up' ? 'unhealthy' : state;
 }
 
 export const many = (count: number, manner: Manner = GOOD): Manner[] =>

@@ -334,6 +334,21 @@ const cases: readonly { given: string; files: Files; expect: string; settings?: 
     expect: 'image.yaml:2: node.memory: write 256M, or 50%',
   },
   {
+    given: 'a disk of which no file system can be made',
+    files: more('node: {root: private, disk: 8M}'),
+    expect: 'image.yaml:2: node.disk: give a disk 16M to 16T',
+  },
+  {
+    given: 'a disk without a unit',
+    files: more("node: {root: private, disk: '8'}"),
+    expect: 'image.yaml:2: node.disk: write a size as 512M or 4G',
+  },
+  {
+    given: 'a role by the name of none',
+    files: more('roles: {none: {target: multi-user.target}}'),
+    expect: 'image.yaml:2: roles: "none" says that a node has no role: name it otherwise',
+  },
+  {
     given: 'a root that is put together by what is not there',
     files: more('boot: {initramfs: false}\nnode:\n  root: private'),
     expect: 'image.yaml:4: node.root: "private" needs an initramfs, and "boot.initramfs" is false; ',

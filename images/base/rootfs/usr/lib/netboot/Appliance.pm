@@ -15,6 +15,8 @@ our $NONCE = "$RUN/nonce";
 my $MOST_ANSWER_BYTES = 5 * 2**20;
 # Linux, on ARM and on x86. The Socket module would take as long to load as all of this, and Errno, too.
 my ($AF_INET, $SOCK_STREAM, $EADDRINUSE) = (2, 1, 98);
+# open(2): write, create, and nothing that is there, be it a link.
+my $WRITE_NEW = 0001 | 0100 | 0200;
 # Ports that only root may ask from: as NFS clients, above those that most services listen at.
 my ($FIRST_ROOT_PORT, $LAST_ROOT_PORT) = (600, 1023);
 
@@ -142,7 +144,7 @@ sub write_file {
   my ($path, $mode, $content, $uid, $gid) = @_;
   my $new = "$path.netboot-new";
   unlink $new;
-  open my $file, '>', $new or die "$path: $!\n";
+  sysopen my $file, $new, $WRITE_NEW or die "$path: $!\n";
   my $written = print({$file} $content) && chown($uid // 0, $gid // 0, $file) && chmod($mode, $file);
   return if close($file) && $written && rename $new, $path;
   my $why = "$path: $!\n";

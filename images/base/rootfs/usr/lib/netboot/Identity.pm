@@ -55,20 +55,30 @@ sub take_keys {
   Appliance::write_file($Appliance::REPORT_KEY, 0600, "$given{'report-key'} $given{run}\n");
 }
 
-# The block file is last, with all sealed before: to check it may take longer than systemd lets us run.
+# The block file is last, with all sealed before: to check it may take longer than systemd lets us run. What belongs into its file
+# system follows it, which would hide what was there before.
 sub take_rest {
   my ($node, $text) = @_;
   my %given = Appliance::fields($text);
   my $block = $given{block};
-  attempt('not all files were put there', sub { Place::files($node->{root}, map { file($_) } $text =~ /^file (.*)$/mg) });
+  my (@files, @inside);
+  push @{defined $block && index($_->{path}, "$block/") == 0 ? \@inside : \@files}, $_ for map { file($_) } $text =~ /^file (.*)$/mg;
+  attempt('not all files were put there', sub { Place::files($node->{root}, @files) });
   attempt("no folder $block", sub { Place::folder($block) }) if defined $block && !-d $block;
   attempt('some folders stay writable', \&Place::seal);
-  attempt("no file system at $block", sub { mount_block($node, $block) }) if defined $block && -d $block;
+  if (defined $block && -d $block && attempt("no file system at $block", sub { mount_block($node, $block) })) {
+    Place::put(@inside);
+  } else {
+    Appliance::complain("$_->{path} was not put there: it belongs into the file system at $block") for @inside;
+  }
 }
 
+# Whether it did.
 sub attempt {
   my ($otherwise, $do) = @_;
-  eval { $do->(); 1 } or Appliance::complain("$otherwise: $@" =~ s/\n//r);
+  return 1 if eval { $do->(); 1 };
+  Appliance::complain("$otherwise: $@" =~ s/\n//r);
+  return 0;
 }
 
 sub file {
@@ -80,6 +90,7 @@ sub file {
 # A file system of this node's own in a file on the appliance: overlayfs, which containers need, cannot write to NFS.
 sub mount_block {
   my ($node, $path) = @_;
+  Place::safe($path);
   my $private = "$Appliance::RUN/private";
   my $disk = "$private/block.ext4";
   my $is_ours = !-e $disk;

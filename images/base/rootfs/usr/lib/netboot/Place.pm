@@ -11,11 +11,17 @@ my $EROFS = 30;
 # Folders that got a layer in memory.
 my @layers;
 
-# Each of the files is {path, mode, owner, group, content}. What fails with one is said, and nothing to the others.
+# What is put onto a disk of the node's own is on record there: it may have to go again.
 sub files {
   my ($root, @files) = @_;
   eval { withdraw(map { $_->{path} } @files) } if $root eq 'private';
   Appliance::complain("what is put onto this disk is not recorded: $@" =~ s/\n//r) if $@;
+  put(@files);
+}
+
+# Each of the files is {path, mode, owner, group, content}. What fails with one is said, and nothing to the others.
+sub put {
+  my (@files) = @_;
   # New names first, the shortest folder first: a layer over a folder would hide what was mounted below it.
   my $rank = sub { (-e $_[0]{path} ? 1e6 : 0) + length folder_of($_[0]{path}) };
   for my $file (sort { $rank->($a) <=> $rank->($b) } @files) {
@@ -31,6 +37,7 @@ sub place {
     unless defined $uid && defined $gid;
   my $path = $file{path};
   my $folder = folder_of($path);
+  safe($folder);
   if (-e $path && is_sealed($folder)) {
     # The copy stands in the name's place: the rest of the folder stays sealed.
     $path = "$Appliance::RUN/files$path";
@@ -46,13 +53,40 @@ sub place {
 # memory when it is sealed.
 sub folder {
   my ($folder) = @_;
+  safe($folder);
   my $there = $folder;
   my @missing;
   unshift @missing, $1 while !-d "$there/" && $there =~ s{/([^/]+)$}{};
   layer($there) if is_sealed($there);
   for my $name (@missing) {
     $there .= "/$name";
-    mkdir $there and chmod 0755, $there or die "$there: $!\n";
+    # No chmod: it would follow a link that came in its place meanwhile.
+    umask 022;
+    my $is_made = mkdir $there;
+    umask 077;
+    die "$there: $!\n" unless $is_made;
+  }
+}
+
+# Dies when a link is on the way that others than root can have put there: what they may write to on a disk of the node's own is as
+# they left it, and we would write as root wherever they may not. Perl has no openat(2): an identity that comes late, when users run,
+# leaves them the moment from here to the writing.
+sub safe {
+  my ($path) = @_;
+  my ($there, $links, @left) = ('', 0, split m{/}, $path);
+  while (@left) {
+    my $name = shift @left;
+    next if $name eq '' || $name eq '.';
+    if ($name eq '..') {
+      $there =~ s{/[^/]*$}{};
+      next;
+    }
+    my ($mode, $uid) = (lstat "$there/")[2, 4] or return; # nothing is there yet
+    $there .= "/$name";
+    defined(my $to = readlink $there) or next;
+    die "$there is a link, and not root's alone\n" if $uid != 0 || $mode & 022 || ++$links > 40;
+    $there = $to =~ m{^/} ? '' : folder_of($there);
+    unshift @left, split m{/}, $to;
   }
 }
 
@@ -88,7 +122,7 @@ sub seal { mount('-o', 'remount,bind,ro', $_) for splice @layers }
 sub withdraw {
   my %given = map { $_ => 1 } @_;
   my @stale = grep { !$given{$_} } split /\n/, Appliance::contents($PLACED);
-  my @left = grep { lstat and !unlink and complain_of($_) } @stale;
+  my @left = grep { !eval { remove($_); 1 } and complain_of($_, $@) } @stale;
   my %is_left = map { $_ => 1 } @left;
   my @ours = grep { !$is_left{$_} && (-l "$SEALED_ROOT$_" || -e _) } @stale;
   restore($_) for @ours;
@@ -102,14 +136,21 @@ sub withdraw {
 sub restore {
   my ($path) = @_;
   my $new = "$path.netboot-new";
-  return if system('cp', '--archive', '--no-target-directory', "$SEALED_ROOT$path", $new) == 0 && rename $new, $path;
+  my @cp = qw(cp --archive --no-target-directory --remove-destination);
+  return if system(@cp, "$SEALED_ROOT$path", $new) == 0 && rename $new, $path;
   unlink $new;
   Appliance::complain("$path of the image did not come back; the next boot tries again");
 }
 
-sub complain_of {
+sub remove {
   my ($path) = @_;
-  Appliance::complain("$path of an earlier boot is still there, and ought not to be: $!");
+  safe(folder_of($path));
+  !lstat $path or unlink $path or die "$!\n";
+}
+
+sub complain_of {
+  my ($path, $why) = @_;
+  Appliance::complain("$path of an earlier boot is still there, and ought not to be: $why" =~ s/\n//r);
   return 1;
 }
 

@@ -3,13 +3,12 @@
 use strict;
 use Appliance;
 
-# Seconds: between reports, and by how much less at most; between those of a system that starts; until a reboot has to have begun.
-my ($MINUTE, $EARLY, $STARTING, $REBOOT) = (60, 10, 3, 90);
+# Seconds: between reports; between those of a system that starts; until a reboot has to have begun.
+my ($MINUTE, $STARTING, $REBOOT) = (60, 3, 90);
 my $MOST_UNITS = 50;
 
 my %node = Appliance::node();
-become_known() if -e $Appliance::NONCE;
-my ($key, $run) = split ' ', Appliance::contents($Appliance::REPORT_KEY);
+my ($key, $run);
 # How many reports this run of the appliance has got. When we do not know, it tells.
 my $count = 0;
 # The last order that was taken, and whether the appliance knows.
@@ -18,17 +17,21 @@ my $target = $node{target};
 my $throttled = throttled_reader();
 
 $SIG{TERM} = sub { die "stopping\n" };
-eval { keep_reporting() };
+eval {
+  become_known() if -e $Appliance::NONCE;
+  ($key, $run) = split ' ', Appliance::contents($Appliance::REPORT_KEY);
+  keep_reporting();
+};
 die $@ if $@ ne "stopping\n";
 $SIG{TERM} = 'IGNORE';
 # The network is there to the end: the root hangs on it. Somebody may have stopped this service alone, too.
-eval { report('stopping', 0, 5) } if state() eq 'stopping';
+eval { report('stopping', 0, 5) } if defined $key && state() eq 'stopping';
 
 # The boot went on without an identity, which may still come. It ends here when it never will: there is nothing to report with.
 sub become_known {
   require Identity;
   my $delay = 1;
-  until (eval { Identity::redeem(\%node) }) {
+  until (redeem()) {
     if (!-e $Appliance::NONCE) {
       Appliance::complain('this node gets no identity in this boot: ' . $@ =~ s/\n//r);
       exit 0;
@@ -40,6 +43,15 @@ sub become_known {
   Appliance::say('this node has its identity; what read its files before that has to be started again');
   # The host key that it began with was for the meantime.
   system 'systemctl', '--no-block', 'try-restart', 'ssh.service';
+}
+
+# Who stops it meanwhile waits: what was given is put there to the end, as e2fsck must not be killed while it mends a disk.
+sub redeem {
+  my $is_stopping;
+  local $SIG{TERM} = sub { $is_stopping = 1 };
+  my $is_known = eval { Identity::redeem(\%node) };
+  die "stopping\n" if $is_stopping;
+  return $is_known;
 }
 
 sub longer { return 2 * $_[0] > $MINUTE ? $MINUTE : 2 * $_[0] }
