@@ -69,7 +69,7 @@ describe('netboot nodes --watch', () => {
   async function interruptAfter(child: ChildProcess, ...words: RegExp[]): Promise<string> {
     let text = '';
     let isInterrupted = false;
-    const ended = once(child, 'exit');
+    const ended = once(child, 'close');
     const deadline = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
     child.stdout?.on('data', (chunk: Buffer) => {
       text += chunk;
@@ -115,7 +115,7 @@ describe('netboot nodes --watch', () => {
   it('on a terminal draws the table anew, and leaves the screen as it was', async () => {
     const command = `exec ${NETBOOT} --config ${config} nodes --watch`;
     const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const ended = once(child, 'exit');
+    const ended = once(child, 'close');
     fleet.conditions.asked(SERIAL);
     let text = '';
     const deadline = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);

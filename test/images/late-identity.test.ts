@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isSigned, REPORT_KEY, type Reply, TOKEN } from './appliance.ts';
@@ -55,11 +54,10 @@ describe('a node whose boot found no appliance', NODE_TESTS, () => {
       'mount --bind "$1/e2fsck" /usr/sbin/e2fsck',
     ].join('\n');
     const identity = { ...IDENTITY, body: `${IDENTITY.body}block /srv/memory/containers\n` };
-    const { node, program, said } = await reporting(context, () => identity, {
+    const { node, program, ended, said } = await reporting(context, () => identity, {
       prelude: `${prelude}\n${checking}`,
       state: 'running',
     });
-    const ended = once(program, 'exit');
     await node.shell('for i in $(seq 200); do [ -e /run/held ] && exit; sleep 0.1; done; exit 1');
     program.kill('SIGTERM');
     await sleep(500);
@@ -73,10 +71,9 @@ describe('a node whose boot found no appliance', NODE_TESTS, () => {
   });
 
   it('that is stopped while it waits for the next time to ask ends at once', async (context) => {
-    const { program, report } = await reporting(context, () => ({ body: undefined }), { prelude });
+    const { program, ended, report } = await reporting(context, () => ({ body: undefined }), { prelude });
     await report(1);
     await sleep(300);
-    const ended = once(program, 'exit');
     program.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
   });
@@ -105,8 +102,7 @@ describe('a node whose boot found no appliance', NODE_TESTS, () => {
   ])
     it(`ends when it ${name}, and leaves nothing to be started for`, async (context) => {
       const node = await reporting(context, () => reply, { prelude: `${waitingFor(until)}; ${more ?? ':'}` });
-      if (node.program.exitCode === null) await once(node.program, 'exit');
-      assert.equal(node.program.exitCode, 0);
+      assert.deepEqual(await node.ended, [0, null]);
       assert.equal(node.appliance.asked.length, 1);
       assert.match(node.said(), /^<3>this node gets no identity in this boot: /m);
       assert.match(node.said(), why);

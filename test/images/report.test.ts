@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isSigned, REPORT_KEY, type Reply, ToldAppliance } from './appliance.ts';
@@ -7,8 +6,7 @@ import { NODE_TESTS } from './node-namespace.ts';
 import { OK, type Reporting, reporting, signed } from './reporting-node.ts';
 
 /** Told to stop, as systemd does it. */
-async function stopped({ program }: Reporting): Promise<void> {
-  const ended = once(program, 'exit');
+async function stopped({ program, ended }: Reporting): Promise<void> {
   program.kill('SIGTERM');
   await ended;
 }

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Asked, REPORT_KEY, type Reply, ToldAppliance } from './appliance.ts';
@@ -13,6 +14,8 @@ export interface Reporting {
   readonly program: ChildProcess;
   /** The count-th report, or later; waits for it. */
   readonly report: (count: number, within?: number) => Promise<Asked>;
+  /** With its exit code and signal, once all that it said has been read. */
+  readonly ended: Promise<[number | null, string | null]>;
   readonly said: () => string;
   readonly told: () => Promise<string[]>;
 }
@@ -41,11 +44,13 @@ export async function reporting(
   const program = node.start('report.pl', (text) => {
     said += text;
   });
+  const ended = once(program, 'close') as Reporting['ended'];
   context.after(() => program.kill('SIGKILL'));
   return {
     node,
     appliance,
     program,
+    ended,
     said: () => said,
     told: async () =>
       (await node.shell('cat /run/told')).split('\n').filter((line) => /isolate|reboot/.test(line)),

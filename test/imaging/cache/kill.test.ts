@@ -17,7 +17,7 @@ function start(made: Workshop) {
   const child = spawn(process.execPath, [BUILDER, made.order.name, made.top], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = once(child, 'exit') as Promise<[number | null, string | null]>;
+  const ended = once(child, 'close') as Promise<[number | null, string | null]>;
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data) => {
