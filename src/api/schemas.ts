@@ -177,8 +177,10 @@ export interface ExportStatus {
   readonly clients: readonly string[];
   readonly options: readonly string[];
   readonly problem?: string | undefined;
-  /** What should be known of it, while nothing is wrong. */
+  /** What should be known of it, while it is served. */
   readonly remark?: string | undefined;
+  /** Not all of it could be made yet; it is tried again. */
+  readonly isIncomplete?: boolean | undefined;
 }
 
 export interface ResetAnswer {

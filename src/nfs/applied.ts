@@ -23,8 +23,10 @@ export interface ExportState {
   readonly since?: Instant | undefined;
   /** Why it is not served, or what is wrong with it, in words. */
   readonly problem?: string | undefined;
-  /** What should be known of it, in words, while nothing is wrong. */
+  /** What should be known of it, in words, while it is served. */
   readonly remark?: string | undefined;
+  /** Not all of it could be made yet. */
+  readonly isIncomplete?: boolean | undefined;
 }
 
 /** What serves the exports. */
@@ -46,12 +48,22 @@ export interface AppliedExport {
   readonly since?: Instant;
   readonly problem?: string;
   readonly remark?: string;
+  readonly isIncomplete?: boolean;
 }
 
 /** What came of making an export ready: a `problem` keeps it from being served. */
 export interface Prepared {
   readonly problem?: string | undefined;
   readonly remark?: string | undefined;
+  readonly isIncomplete?: boolean | undefined;
+}
+
+/** What is wrong with which exports, and what should be known of them, by their paths. */
+export interface Preparation {
+  readonly problems: Map<string, string>;
+  readonly remarks: Map<string, string>;
+  /** They are served, and not all of them could be made. */
+  readonly incomplete: Set<string>;
 }
 
 /** Each once, for as long as it stays: what cannot be served is tried again and again. */
@@ -69,9 +81,8 @@ export function tellProblems(
 export function afterApplying(
   before: readonly AppliedExport[],
   desired: readonly Export[],
-  problems: ReadonlyMap<string, string>,
+  { problems, remarks, incomplete }: Preparation,
   now: Instant,
-  remarks: ReadonlyMap<string, string> = new Map(),
 ): AppliedExport[] {
   return desired.map((entry) => {
     const problem = problems.get(entry.path);
@@ -79,11 +90,16 @@ export function afterApplying(
     const old = before.find((each) => each.entry.path === entry.path);
     const since = old?.since !== undefined && isSameExport(old.entry, entry) ? old.since : now;
     const remark = remarks.get(entry.path);
-    return { entry, since, ...(remark === undefined ? {} : { remark }) };
+    return {
+      entry,
+      since,
+      ...(remark === undefined ? {} : { remark }),
+      ...(incomplete.has(entry.path) ? { isIncomplete: true } : {}),
+    };
   });
 }
 
-export function exportState({ entry, since, problem, remark }: AppliedExport): ExportState {
+export function exportState({ entry, since, problem, remark, isIncomplete }: AppliedExport): ExportState {
   return {
     path: entry.path,
     clients: entry.clients,
@@ -91,5 +107,6 @@ export function exportState({ entry, since, problem, remark }: AppliedExport): E
     ...(since === undefined ? {} : { since }),
     ...(problem === undefined ? {} : { problem }),
     ...(remark === undefined ? {} : { remark }),
+    ...(isIncomplete ? { isIncomplete } : {}),
   };
 }

@@ -23,6 +23,7 @@ export const exportsAnswerSchema = z.strictObject({
       since: z.number().optional(),
       problem: z.string().optional(),
       remark: z.string().optional(),
+      isIncomplete: z.boolean().optional(),
     }),
   ),
 });

@@ -111,7 +111,8 @@ export function openGanesha(options: ExporterOptions): Exporter {
   const reconcile = async (desired: readonly Export[]): Promise<void> => {
     if (isStopped) return;
     clearTimeout(retry);
-    const { problems, remarks } = await prepareExports(desired, options);
+    const preparation = await prepareExports(desired, options);
+    const { problems } = preparation;
     const sound = desired.filter(({ path }) => !problems.has(path));
     try {
       if ((await serve(sound, problems)) && refused.length > 0) {
@@ -130,7 +131,7 @@ export function openGanesha(options: ExporterOptions): Exporter {
       problems.set(path, 'NFS-Ganesha does not export it; see its lines in the log');
     await unmountAllBut(new Set(sound.map(({ path }) => path)));
     report(desired, problems);
-    applied = afterApplying(applied, desired, problems, now(), remarks);
+    applied = afterApplying(applied, desired, preparation, now());
   };
 
   const closeSession = async () => {

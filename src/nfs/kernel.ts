@@ -95,7 +95,8 @@ export function openKernel(options: KernelOptions): Exporter {
   };
 
   const reconcile = async (desired: readonly Export[]): Promise<void> => {
-    const { problems, remarks } = await prepareExports(desired, options);
+    const preparation = await prepareExports(desired, options);
+    const { problems } = preparation;
     const isSound = ({ path }: Export) => !problems.has(path);
     await warnOfForeignLines(desired);
     await mountRoots(desired.filter(isSound), problems);
@@ -113,7 +114,7 @@ export function openKernel(options: KernelOptions): Exporter {
     for (const change of diffExports(before, desired))
       log.info({ id: 'NFS_EXPORTS_CHANGED', kind: change.kind }, describeChange(change));
     tellProblems(log, applied, problems);
-    applied = afterApplying(applied, desired, problems, now(), remarks);
+    applied = afterApplying(applied, desired, preparation, now());
   };
 
   return {

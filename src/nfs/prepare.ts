@@ -1,5 +1,5 @@
 import { chmod, mkdir, stat } from 'node:fs/promises';
-import type { Prepared } from './applied.ts';
+import type { Preparation, Prepared } from './applied.ts';
 import { type Bounds, outOfBounds } from './confine.ts';
 import { wwwPath } from './desired.ts';
 import { type Export, exportSchema } from './export.ts';
@@ -10,27 +10,23 @@ const AT_A_TIME = 4;
 /** To mend disks whose growing was cut short, all of them together: all exports wait for it. */
 const MENDING_MS = 60_000;
 
-/** What is wrong with which exports, and what should be known of them, by their paths. */
-export interface Preparation {
-  readonly problems: Map<string, string>;
-  readonly remarks: Map<string, string>;
-}
-
 /** Makes ready all of them. */
 export async function prepareExports(entries: readonly Export[], bounds: Bounds): Promise<Preparation> {
   const problems = new Map<string, string>();
   const remarks = new Map<string, string>();
+  const incomplete = new Set<string>();
   const left = entries.values();
   const mendUntil = Date.now() + MENDING_MS;
   const work = async () => {
     for (const entry of left) {
-      const { problem, remark } = await prepareExport(entry, bounds, mendUntil);
+      const { problem, remark, isIncomplete } = await prepareExport(entry, bounds, mendUntil);
       if (problem !== undefined) problems.set(entry.path, problem);
       if (remark !== undefined) remarks.set(entry.path, remark);
+      if (isIncomplete) incomplete.add(entry.path);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
-  return { problems, remarks };
+  return { problems, remarks, incomplete };
 }
 
 /**
@@ -73,7 +69,7 @@ export async function prepareExport(
 function withAudience({ clients }: Export, prepared: Prepared): Prepared {
   if (clients.length > 0 || prepared.problem !== undefined) return prepared;
   const remark = 'not exported yet: nothing has told the address of its node';
-  return { remark: prepared.remark === undefined ? remark : `${remark}; ${prepared.remark}` };
+  return { ...prepared, remark: prepared.remark === undefined ? remark : `${remark}; ${prepared.remark}` };
 }
 
 /** `mkdir -p`, 0755 whatever the umask: the nodes' web servers read there as nobody. */

@@ -81,7 +81,8 @@ export async function prepareArea(
     });
   }
   const all = [...faults, ...remarks];
-  return all.length > 0 ? { remark: all.join('; ') } : {};
+  if (all.length === 0) return {};
+  return { remark: all.join('; '), ...(faults.length > 0 ? { isIncomplete: true } : {}) };
 }
 
 interface Places {

@@ -7,7 +7,7 @@ const FIRST_RETRY_MS = 5000;
 const LONGEST_RETRY_MS = 60_000;
 
 /**
- * Applies the last list again while something of it is not served: room may have been made meanwhile, or a file put back.
+ * Applies the last list again while something of it is not served, or not all that it should be: room may have been made meanwhile, or a file put back.
  * An apply that throws is tried again by its caller.
  */
 export function retrying(exporter: Exporter, log: Log, firstRetryMs = FIRST_RETRY_MS): Exporter {
@@ -18,7 +18,10 @@ export function retrying(exporter: Exporter, log: Log, firstRetryMs = FIRST_RETR
 
   const tryLater = () => {
     clearTimeout(retry);
-    if (isStopped || exporter.state().exports.every(({ problem }) => problem === undefined)) return;
+    const isWhole = exporter
+      .state()
+      .exports.every((each) => each.problem === undefined && !each.isIncomplete);
+    if (isStopped || isWhole) return;
     const delay = Math.min(firstRetryMs * 2 ** retries++, LONGEST_RETRY_MS);
     retry = setTimeout(() => void again(), delay).unref();
   };

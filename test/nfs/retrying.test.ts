@@ -12,11 +12,12 @@ const [web, db] = [someExport('web'), someExport('db')];
 /** Has no room for these paths. */
 class FullExporter extends RecordingExporter {
   readonly noRoomFor = new Set<string>();
+  lack: { readonly problem: string } | { readonly isIncomplete: true } = { problem: 'full' };
 
   override state() {
     const { exports } = super.state();
     return {
-      exports: exports.map((each) => (this.noRoomFor.has(each.path) ? { ...each, problem: 'full' } : each)),
+      exports: exports.map((each) => (this.noRoomFor.has(each.path) ? { ...each, ...this.lack } : each)),
     };
   }
 }
@@ -41,6 +42,14 @@ test('what cannot be served is tried again until it is, ever more rarely', async
   await until('it is tried again', () => inner.calls.length > length);
   await sleep(200);
   assert.equal(inner.calls.length, length + 1, 'and then no more');
+});
+
+test('what is served without all that it should have is tried again, too', async (t) => {
+  const { inner, exporter } = open(t, 50);
+  inner.lack = { isIncomplete: true };
+  inner.noRoomFor.add(web.path);
+  await exporter.apply([web]);
+  await until('it is tried again', () => inner.calls.length > 1);
 });
 
 test('what is served is not touched', async (t) => {
