@@ -26,9 +26,10 @@ export async function eachLine(
       for (const line of lines) onLine(line.replace(/\r$/, ''));
       if (promptMs !== undefined) silence = setTimeout(giveRest, promptMs);
     }
-    rest += decoder.end();
-    giveRest();
   } finally {
     clearTimeout(silence);
+    // Also the last words of a program that fails: its output ends by throwing.
+    rest += decoder.end();
+    giveRest();
   }
 }

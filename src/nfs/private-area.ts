@@ -51,6 +51,8 @@ export async function prepareArea(
     growing: `${files}.${name}.growing`,
   });
   const names = diskSchema.shape.name.options;
+  // First, as the reset may be cut short: what is known of the old disks says nothing of the new ones.
+  if (isReset) await writeDurably(`${files}.json`, JSON.stringify({ epoch: before.epoch, sizes: {} }));
   // What it has no more; what it has is replaced.
   const dropped = isReset ? names.filter((each) => area.disks.every(({ name }) => name !== each)) : [];
   for (const name of dropped) for (const old of Object.values(placesOf(name))) await remove(old);
@@ -72,7 +74,7 @@ export async function prepareArea(
   const hasDisk = async () =>
     (await Promise.all(names.map((name) => isPlain(placesOf(name).target)))).includes(true);
   if (faults.length > 0 && (isReset || !(await hasDisk()))) return { problem: faults.join('; ') };
-  // Of a reset only when all are new: cut short, it begins again.
+  // Of a reset only when all are new: asked for once more, it begins again.
   const text = JSON.stringify(record);
   if (text !== JSON.stringify(before)) {
     await writeDurably(`${files}.json`, text).catch((error: NodeJS.ErrnoException) => {

@@ -46,6 +46,13 @@ describe('each line of a program', () => {
     assert.deepEqual(lines, ['wait for it', 'end']);
   });
 
+  it('the last words of a program that fails are a line, too', async () => {
+    const lines: string[] = [];
+    const onLine = (line: string) => lines.push(line);
+    await assert.rejects(run('sh', ['-c', 'printf "first\nlast words"; exit 1'], { onLine }), /exit 1/);
+    assert.deepEqual(lines, ['first', 'last words']);
+  });
+
   it('a program that waits at its prompt has it shown', async () => {
     const shown = new AbortController();
     const running = run('sh', ['-c', 'printf "card login: "; exec sleep 60'], {

@@ -330,6 +330,13 @@ test('a disk that finds no room takes none from its node, also one that it has n
   }
 });
 
+test('a reset that was cut short leaves nothing of what was known of the old disks', async () => {
+  await prepare([root(64)]);
+  const { problem } = await prepare([root(32), block(1)], { epoch: 1 });
+  assert.match(problem ?? '', /block\.ext4 cannot have/);
+  assert.deepEqual(await prepare([root(32)]), {});
+});
+
 // The node is root in its folder, and may put there what it likes.
 const HOSTILE: ReadonlyArray<{ name: string; put: (disk: string) => void }> = [
   { name: 'a link to a file of ours', put: (disk) => symlinkSync(`${top}/ours`, disk) },

@@ -12,7 +12,13 @@ const [web, db] = [someExport('web'), someExport('db')];
 /** Has no room for these paths. */
 class FullExporter extends RecordingExporter {
   readonly noRoomFor = new Set<string>();
+  tookMs = 0;
   lack: { readonly problem: string } | { readonly isIncomplete: true } = { problem: 'full' };
+
+  override async apply(desired: readonly Export[]) {
+    await super.apply(desired);
+    await sleep(this.tookMs);
+  }
 
   override state() {
     const { exports } = super.state();
@@ -49,6 +55,16 @@ test('what is served without all that it should have is tried again, too', async
   inner.lack = { isIncomplete: true };
   inner.noRoomFor.add(web.path);
   await exporter.apply([web]);
+  await until('it is tried again', () => inner.calls.length > 1);
+});
+
+test('what takes long to try is tried so much more rarely', async (t) => {
+  const { inner, exporter } = open(t, 10);
+  inner.noRoomFor.add(web.path);
+  inner.tookMs = 50;
+  await exporter.apply([web]);
+  await sleep(700);
+  assert.equal(inner.calls.length, 1);
   await until('it is tried again', () => inner.calls.length > 1);
 });
 
