@@ -4,6 +4,8 @@ import type { Serial } from '../../net/serial.ts';
 import type { CheckResult } from './check.ts';
 import type { Step } from './rollout.ts';
 
+const HOUR_MS = 3_600_000;
+
 /** `left off`: it may have no power now. `failed`: nothing was cut. */
 export type CycleOutcome = 'done' | 'failed' | 'left off';
 
@@ -18,8 +20,6 @@ export class Attempt {
   trouble?: string;
   /** How often in a row an order or a cycle came to nothing. */
   failures = 0;
-  /** How often the node has begun to boot in this step. */
-  boots = 0;
   check?: CheckResult;
   /** Its check is asked, as long as it stays as well as it is. */
   asking?: AbortController;
@@ -29,6 +29,9 @@ export class Attempt {
   readonly #begunAt: number;
   #settledAt: number | undefined;
   #seen: Seen | undefined;
+  #uptime: number | undefined;
+  /** When it was seen that the node has booted. */
+  #bootsAt: number[] = [];
 
   constructor(elapsed: () => number, before?: Attempt) {
     this.#elapsed = elapsed;
@@ -71,7 +74,6 @@ export class Attempt {
       // Of what was before the first look there is no other clock.
       const at = before ? elapsed : elapsed - Math.max(0, now - since);
       seen = { state, since, at, leftAt: before?.leftAt ?? at };
-      if (before && begins(state) && !begins(before.state)) this.boots += 1;
       this.asking?.abort();
       delete this.asking;
       delete this.check;
@@ -79,6 +81,20 @@ export class Attempt {
     if (!isOnItsWay) seen = { ...seen, leftAt: elapsed };
     this.#seen = seen;
     return { stateFor: elapsed - seen.at, awayFor: elapsed - seen.leftAt };
+  }
+
+  /**
+   * The node's last report: an uptime that is less than before is another boot. Whoever fetches boot files in its name is none.
+   * @returns how often it has booted in this step, in the last hour.
+   */
+  hears(uptime: number | undefined): number {
+    const elapsed = this.#elapsed();
+    if (uptime !== undefined) {
+      if (this.#uptime !== undefined && uptime < this.#uptime) this.#bootsAt.push(elapsed);
+      this.#uptime = uptime;
+    }
+    this.#bootsAt = this.#bootsAt.filter((at) => elapsed - at < HOUR_MS);
+    return this.#bootsAt.length;
   }
 }
 
@@ -89,8 +105,6 @@ interface Seen {
   /** When it was not on its way last. */
   readonly leftAt: number;
 }
-
-const begins = (state: NodeState): boolean => state === 'asked' || state === 'loading';
 
 /** The attempts of all rollouts. A restart forgets them, and the plan makes what is needed anew. */
 export class Attempts {

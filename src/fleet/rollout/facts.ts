@@ -58,7 +58,8 @@ function factsOf(
   const isThere = boot?.gotKernel && given !== undefined && !canReport(given);
   const isComing = !isThere && isOnItsWay(state, hasReported);
   const { stateFor, awayFor } = attempt.sees(state, since, now, isComing);
-  const { order, cycle, trouble, failures, check, boots } = attempt;
+  const boots = attempt.hears(report?.uptime);
+  const { order, cycle, trouble, failures, check } = attempt;
   return {
     serial,
     name,

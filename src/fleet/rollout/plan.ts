@@ -13,7 +13,7 @@ export interface NodeFacts {
   readonly stateFor: number;
   /** It is on its way, through whatever states: neither up, well or not, nor off or silent. */
   readonly awayFor: number;
-  /** How often it has begun to boot in its step. */
+  /** How often it has booted in its step, in the last hour, by its reports. */
   readonly boots: number;
   /** This run of the service knows it in its step. */
   readonly stepFor: number;
@@ -72,7 +72,7 @@ export type Action =
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'finish' };
 
-/** Of a node that is done: people may reboot it. */
+/** Of a node that is done, in an hour: people may reboot it. */
 const MOST_BOOTS = 2;
 
 /** Of being unhealthy; what a node repairs by itself, as when it starts, it has repaired by then. */
@@ -138,7 +138,7 @@ const again = ({ serial }: NodeFacts): Action[] => [{ kind: 'again', serial }];
  */
 function isStillWell(rollout: Rollout, facts: RolloutFacts, node: NodeFacts): boolean {
   const { state, stateFor, boots } = node;
-  if (state === 'off') return stateFor >= ANSWER_MS;
+  if (state === 'off' || (state === 'silent' && rollout.atNextBoot)) return stateFor >= ANSWER_MS;
   if (!runsTarget(rollout, facts, node) || isRestless(node)) return false;
   return boots === 0 || stateFor >= rollout.withinSeconds * 1000;
 }
@@ -146,7 +146,10 @@ function isStillWell(rollout: Rollout, facts: RolloutFacts, node: NodeFacts): bo
 /** It boots again and again. It is up for now, so it can be ordered back. */
 const isRestless = ({ boots, answers }: NodeFacts): boolean => answers && boots > MOST_BOOTS;
 
-/** It was up with the target, and others were told for that. Nothing but to tell nobody, as long as it may come again. */
+/**
+ * It was up with the target, and others were told for that. Nothing but to tell nobody, as long as it may come again. Where
+ * people reboot the nodes, they also switch them off, and on again.
+ */
 function failLate(rollout: Rollout, node: NodeFacts): Action[] {
   const { serial, state, runs, boots, answers, stepFor, awayFor } = node;
   const fail = (what: string): Action[] => [{ kind: 'fail', serial, reason: `it was up, and ${what}` }];
@@ -154,7 +157,8 @@ function failLate(rollout: Rollout, node: NodeFacts): Action[] {
   if (isKnownBad(rollout, node) && isHopeless(node))
     return fail(`became unhealthy${detail || ': it reports so'}`);
   if (answers && runs !== rollout.target) return fail(`runs ${runs} now`);
-  if (state === 'up' && isRestless(node)) return fail(`booted ${boots} times since`);
+  if (rollout.atNextBoot) return [];
+  if (state === 'up' && isRestless(node)) return fail(`booted ${boots} times in an hour`);
   if (stepFor < ANSWER_MS) return []; // it may be heard of in a moment
   if (state === 'silent') return fail(`fell silent${detail}`);
   const isOver = Math.min(stepFor, awayFor) >= rollout.withinSeconds * 1000;
@@ -211,9 +215,11 @@ function makeItBoot(node: NodeFacts, step: StepOf<'told'>, isOver: boolean): Act
   const skip = (reason: string): Action[] => [{ kind: 'skip', serial, reason, isDown: false }];
   if (order === 'under way' || cycle === 'under way') return [];
   if (step.cycledAt !== undefined) {
-    if (cycle === 'left off')
+    // One that was silent before is as it was; where the cut came through it is off.
+    const isAsBefore = step.by === 'power' && node.state === 'silent';
+    if (cycle === 'left off' && !isAsBefore)
       return [{ kind: 'fail', serial, reason: `its power could not be cycled, and may be off: ${trouble}` }];
-    if (cycle === 'failed') return skip(`its power could not be cycled: ${trouble}`);
+    if (cycle === 'failed' || cycle === 'left off') return skip(`its power could not be cycled: ${trouble}`);
     const isUnsure = cycle === undefined && stepFor >= ANSWER_MS && !isOver;
     return isUnsure && hasPower ? [{ kind: 'cycle', serial }] : undefined;
   }

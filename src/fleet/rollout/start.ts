@@ -64,11 +64,15 @@ export function settle(
   }
   const fault = nodes.map((node) => faultOfRoot(node, target)).find((each) => each !== undefined);
   if (fault !== undefined) throw new Refusal(`${target.id} does not fit its nodes`, `${fault}.`);
-  const roleless = nodes.find(({ role }) => role !== undefined && !target.roles[role]);
+  const [roleless, ...others] = nodes.filter(({ role }) => role !== undefined && !target.roles[role]);
   if (roleless) {
+    const { name, role, profile } = roleless;
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    const orOfAll =
+      profile === undefined ? '' : `, or for all of its profile: netboot set-profile ${profile} --role=`;
     throw new Refusal(
-      `${target.id} has no role "${roleless.role}", which ${roleless.name} has`,
-      `Build it with that role, or give the node another one: netboot set-node ${roleless.name} --role ROLE`,
+      `${target.id} has no role "${role}", which ${name}${more} ${more ? 'have' : 'has'}`,
+      `Build it with that role, too, or take that away first: netboot set-node ${name} --role none${orOfAll}`,
     );
   }
   return {

@@ -103,15 +103,16 @@ it('how long a node is on its way is not begun anew by each state that it comes 
   assert.deepEqual((['root mounted', 'up', 'unhealthy'] as const).map(sees), [50_000, 0, 0]);
 });
 
-it('how often a node has begun to boot is counted, whatever its firmware asks in between', () => {
-  const attempt = new Attempt(() => 0);
-  const boots = (...states: NodeState[]) => {
-    for (const state of states) attempt.sees(state, 0, 0, true);
-    return attempt.boots;
+it('how often a node has booted in the last hour is counted, by its reports', () => {
+  const now = { elapsed: 0 };
+  const attempt = new Attempt(() => now.elapsed);
+  const hears = (uptime: number | undefined) => {
+    now.elapsed += 60_000;
+    return attempt.hears(uptime);
   };
-  assert.equal(boots('loading', 'kernel', 'up'), 0, 'that one had begun');
-  assert.equal(boots('off', 'asked', 'loading', 'asked', 'loading', 'kernel', 'up'), 1);
-  assert.equal(boots('asked', 'loading', 'kernel', 'silent'), 2);
+  assert.deepEqual([900, undefined, 1000, 1000, 20.5, 80, 19, 79].map(hears), [0, 0, 0, 0, 1, 1, 2, 2]);
+  now.elapsed += 57 * 60_000;
+  assert.equal(hears(80), 1);
 });
 
 it('a node that has another order to take is asked again, and has refused nothing', async () => {

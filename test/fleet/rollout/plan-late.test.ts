@@ -37,7 +37,7 @@ describe('a rollout whose nodes were up', () => {
     const world = new World(many(8, { ...GOOD, target: 'loops', power: true }));
     world.passUntilOver();
     assert.equal(world.rollout.state, 'stopped');
-    assert.match(world.rollout.reason ?? '', /^it was up, and booted 3 times since/);
+    assert.match(world.rollout.reason ?? '', /^it was up, and booted 3 times in an hour/);
     assert.equal(world.mostDown, 1);
     assert.ok(statesOf(world).endsWith('waiting waiting'), statesOf(world));
     world.passMinutes(5);
@@ -56,7 +56,7 @@ describe('a rollout whose nodes were up', () => {
       }
     }
     assert.equal(world.rollout.state, 'stopped');
-    assert.match(world.rollout.reason ?? '', /^it was up, and booted 3 times since/);
+    assert.match(world.rollout.reason ?? '', /^it was up, and booted 3 times in an hour/);
     assert.ok(statesOf(world).endsWith('waiting'), statesOf(world));
   });
 
@@ -81,6 +81,32 @@ describe('a rollout whose nodes were up', () => {
       assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done done done']);
       assert.equal(world.mostDown, 1);
     }
+  });
+
+  it('minds nobody who is rebooted now and then', () => {
+    const world = withOneDone();
+    world.rollout = { ...world.rollout, state: 'paused' };
+    for (let count = 0; count < 4; count += 1) {
+      world.passMinutes(61);
+      world.reboot(0);
+    }
+    world.passMinutes(61);
+    world.rollout = { ...world.rollout, state: 'running' };
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done done done']);
+  });
+
+  it('minds nobody in whose name boot files are fetched', () => {
+    const world = withOneDone();
+    while (world.step(1)?.state !== 'done') world.pass();
+    for (let count = 0; count < 4; count += 1) {
+      become(world, 0, 'loading');
+      world.passMinutes(0.5);
+      Object.assign(become(world, 0, 'up'), { runs: TARGET });
+      world.passMinutes(0.5);
+    }
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done done done']);
   });
 
   it('stops with one that runs something else, whatever gave it that', () => {

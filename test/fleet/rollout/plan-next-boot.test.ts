@@ -42,6 +42,19 @@ describe('a rollout at the next boot', () => {
     });
   }
 
+  it('minds nobody who is rebooted, or whose plug is pulled', () => {
+    const world = new World(many(3), { atNextBoot: true, batch: 2 });
+    for (const index of [0, 0, 0, 0, 1]) {
+      world.reboot(index);
+      world.passMinutes(8);
+    }
+    Object.assign(world.machine(1), { state: 'silent', since: world.now, runs: undefined });
+    world.passMinutes(10);
+    world.reboot(2);
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done done done']);
+  });
+
   it('stops, and says so, when no more may be down beside a node that did not come back', () => {
     const world = new World([{ ...GOOD, target: 'panics' }, GOOD, GOOD], { atNextBoot: true });
     world.reboot(0);

@@ -18,7 +18,7 @@ const manners: fc.Arbitrary<Manner> = fc.record({
     'loops',
   ),
   power: fc.boolean(),
-  cycle: fc.constantFrom('works', 'works', 'off fails', 'on fails'),
+  cycle: fc.constantFrom('works', 'works', 'off fails', 'on fails', 'nobody answers'),
   state: fc.constantFrom('up', 'up', 'up', 'off', 'silent', 'loops'),
   isDeaf: fc.constantFrom(false, false, false, true),
   bootSeconds: fc.constantFrom(20, 60, 290, 400),

@@ -214,6 +214,13 @@ describe('a rollout', () => {
     assert.deepEqual([world.machine(0).state, world.machine(0).runs], ['up', world.rollout.base]);
   });
 
+  it('skips nodes that were silent before, when the switch does not answer', () => {
+    const silent: Manner = { ...GOOD, state: 'silent', power: true, cycle: 'nobody answers' };
+    const world = new World([GOOD, silent, silent, GOOD]);
+    world.passUntilOver();
+    assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done skipped skipped done']);
+  });
+
   it('skips a node that takes no order and whose power could not be cut', () => {
     const world = new World([{ ...GOOD, isDeaf: true, power: true, cycle: 'off fails' }, GOOD]);
     world.passUntilOver();

@@ -26,7 +26,7 @@ export interface Manner {
   readonly target: 'good' | 'panics' | 'unhealthy' | 'no kernel' | 'sickens' | 'dies' | 'loops';
   readonly power: boolean;
   /** What becomes of a power cycle. */
-  readonly cycle: 'works' | 'off fails' | 'on fails';
+  readonly cycle: 'works' | 'off fails' | 'on fails' | 'nobody answers';
   /** At the start. `loops`: until it is reset it never comes further than its kernel. */
   readonly state: 'up' | 'off' | 'silent' | 'loops';
   /** It takes no order although it reports. */
@@ -55,6 +55,8 @@ interface Machine {
   runs: string | undefined;
   boot: { generation: string; since: number; gotKernel: boolean } | undefined;
   resetAt: number | undefined;
+  /** When its system started, by the clock that nobody sets. */
+  startedAt: number;
   /** How often it was reset, by whom ever. */
   resets: number;
 }
@@ -107,6 +109,7 @@ export class World {
             ? undefined
             : { generation: BASE, since: this.now - 61 * MINUTE, gotKernel: true },
         resetAt: undefined,
+        startedAt: 0,
         resets: 0,
       });
     });
@@ -137,7 +140,9 @@ export class World {
       const hasReported = (state === 'up' || state === 'unhealthy') && runs !== undefined;
       const isComing = isOnItsWay(state, hasReported);
       const { stateFor, awayFor } = attempt.sees(state, since, this.now, isComing);
-      const { order, cycle, trouble, failures, check, boots } = attempt;
+      const isHeard = hasReported && this.#elapsed >= this.#heardFrom;
+      const boots = attempt.hears(isHeard ? this.#elapsed - machine.startedAt : undefined);
+      const { order, cycle, trouble, failures, check } = attempt;
       const answers = hasReported && this.#elapsed >= this.#heardFrom;
       return [
         serial,
@@ -278,9 +283,14 @@ export class World {
     if (action.kind === 'fail') this.rollout = { ...this.rollout, state: 'stopped', reason: action.reason };
     if (action.kind === 'cycle' && machine) {
       const { cycle } = machine.manner;
-      const outcome = { works: 'done', 'off fails': 'failed', 'on fails': 'left off' } as const;
+      const outcome = {
+        works: 'done',
+        'off fails': 'failed',
+        'on fails': 'left off',
+        'nobody answers': 'left off',
+      } as const;
       this.#attempt(serial).settle({ cycle: outcome[cycle], trouble: cycle });
-      if (cycle !== 'off fails') this.#reset(machine);
+      if (cycle === 'works' || cycle === 'on fails') this.#reset(machine);
       if (cycle === 'on fails') machine.resetAt = undefined;
     }
   }
@@ -290,6 +300,7 @@ export class World {
     machine.since = this.now;
     machine.runs = undefined;
     machine.resetAt = this.#elapsed;
+    machine.startedAt = this.#elapsed;
     machine.resets += 1;
   }
 
@@ -336,6 +347,7 @@ export class World {
     } else if (machine.state === 'up' && elapsed >= bootSeconds * SECOND + MINUTE) {
       if (target === 'dies' && elapsed < bootSeconds * SECOND + MINUTE + SILENT_MS) return;
       machine.resetAt = target === 'loops' ? this.#elapsed : undefined;
+      machine.startedAt = this.#elapsed;
       if (target !== 'sickens') machine.runs = undefined;
       enter(target === 'loops' ? 'asked' : target === 'dies' ? 'silent' : 'unhealthy');
     }
