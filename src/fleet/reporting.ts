@@ -241,11 +241,16 @@ export class Reporting {
   }
 
   /**
-   * Where neither a lease nor ARP tells a MAC, there is a router between. Its own lease tells that a node is there, also when
-   * that has run out, as kernels renew none; where another server gives the addresses, that one is reserved for it.
+   * Where neither a lease nor ARP tells a MAC, there is a router between; on a wire of ours ARP knows everybody but ourselves.
+   * Its own lease tells that a node is there, also when that has run out, as kernels renew none; where another server gives
+   * the addresses, that one is reserved for it.
    */
   #faultOfUnknown(node: Node, address: Ipv4): string | undefined {
-    const network = networkOf(this.#ports.view(), address);
+    const networks = [...this.#ports.view().networks.values()];
+    const networkOf = (all: readonly Network[]) => all.find(({ subnet }) => subnetContains(subnet, address));
+    if (networkOf(networks)) return undefined;
+    const network = networkOf(networks.flatMap(({ relayed = [] }) => relayed));
+    // Roots are exported to these networks alone, so that no node is elsewhere.
     if (!network) return 'a network that is not served (interfaces, relayed)';
     if (this.#ports.addresses.isKnownAs(address, node)) return undefined;
     const [what, remedy] =
@@ -306,12 +311,6 @@ export class Reporting {
     });
     return refused(text);
   }
-}
-
-/** Roots are exported to these networks alone, so that no node is elsewhere. */
-function networkOf({ networks }: BootView, address: Ipv4): Network | undefined {
-  const all = [...networks.values()].flatMap((network) => [network, ...(network.relayed ?? [])]);
-  return all.find(({ subnet }) => subnetContains(subnet, address));
 }
 
 const noHostKey: MakeHostKey = async () => {
