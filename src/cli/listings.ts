@@ -20,7 +20,12 @@ export function addListCommands(program: Command): void {
         console.log(json ? JSON.stringify(answer, null, 2) : format(answer));
       });
   };
-  listing('exports', '/v1/exports', 'list the NFS exports', formatExports);
+  listing(
+    'exports',
+    '/v1/exports',
+    'list the NFS exports, and what of them is not served, or not as asked for',
+    formatExports,
+  );
   listing('leases', '/v1/leases', 'list the DHCP leases', formatLeases);
   listing(
     'status',

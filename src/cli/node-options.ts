@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Refusal } from '../model/command.ts';
 import { blockSchema, NO_ROLE } from '../model/node.ts';
 import { ROOT_DEFAULTS } from '../model/root-mode.ts';
+import { DISK_SIZES } from '../model/size.ts';
 import { fileOption } from './file-option.ts';
 import { collect } from './settings.ts';
 
@@ -32,7 +33,10 @@ export function withNodeOptions(command: Command): Command {
   command
     .option('--name <name>', 'its host name (default: pi-<serial>, or node-<serial> for a MAC)')
     .option('--mac <mac>', 'its Ethernet address (learnt at its first boot)')
-    .option('--ip <address>', 'an address reserved for it')
+    .option(
+      '--ip <address>',
+      'an address reserved for it: by us (dhcp: full) or, behind a relay, by the DHCP server there',
+    )
     .option('--tftp-prefix <text>', "its EEPROM's TFTP_PREFIX_STR, if it has one")
     .option('--profile <profile>', 'the profile whose settings it has where it has none of its own');
   return withSettingOptions(command);
@@ -56,14 +60,14 @@ export function withSettingOptions(command: Command): Command {
     )
     .option(
       '--disk <size>',
-      `the size of a private root; it takes what is written to it ${otherwise('disk')}`,
+      `the size of a private root, ${DISK_SIZES}; it takes what is written to it ${otherwise('disk')}`,
     )
     .addOption(
       choice('--nfs <version>', `version of NFS it mounts with: 3 or 4 ${otherwise('nfs')}`, ['3', '4']),
     )
     .option(
       '--block <size[:path]>',
-      'a file system of its own, mounted at that path (default: none; path: /var/lib/containers)',
+      `a file system of its own, ${DISK_SIZES}, mounted at that path (default: none; path: /var/lib/containers)`,
     )
     .option('--power <template>', 'how its power is switched: a template below "power" in the configuration')
     .option('--outlet <outlet>', 'its {outlet} there: the port of a switch, the address of a plug')

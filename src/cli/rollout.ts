@@ -32,7 +32,7 @@ export function addRolloutCommands(program: Command): void {
   rollout
     .command('start <image>', { isDefault: true })
     .description(
-      'begin with some canaries, go on batch by batch, and stop by itself when a node does not come up',
+      'begin with some canaries, go on batch by batch, and stop by itself when a node does not come up, or does not stay up',
     )
     .option('--to <generation>', 'the generation to move to (default: the one that was sealed last)')
     .option('--canary <nodes>', 'how many try it first (default: 1)', whole)
@@ -43,7 +43,10 @@ export function addRolloutCommands(program: Command): void {
       'what a node may take from its order to being up: 90s, 1h (default: 5m)',
       seconds,
     )
-    .option('--at-next-boot', 'tell no node to reboot: those that boot get it')
+    .option(
+      '--at-next-boot',
+      'tell no node to reboot: those that boot get it, as many at a time as above; over when all have booted',
+    )
     .option('--wait', 'until it is over: fails when it stops')
     .option('--json', 'for scripts')
     .action(async (image: string, { within, wait, json, ...options }: RolloutOptions) => {

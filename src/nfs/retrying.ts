@@ -10,8 +10,9 @@ const REST_FACTOR = 20;
 const LONGEST_REST_MS = 600_000;
 
 /**
- * Applies the last list again while something of it is not served, or not all that it should be: room may have been made meanwhile, or a file put back.
- * An apply that throws is tried again by its caller.
+ * Applies the last list again while something of it is not served, or not all that it should be: room may have been made
+ * meanwhile, or a file put back. An apply that throws is the caller's: the exports unit tries it again (exports-agent), a
+ * service that exports by itself does so at the next change.
  */
 export function retrying(exporter: Exporter, log: Log, firstRetryMs = FIRST_RETRY_MS): Exporter {
   let desired: readonly Export[] = [];
