@@ -26,10 +26,15 @@ export async function eachLine(
       for (const line of lines) onLine(line.replace(/\r$/, ''));
       if (promptMs !== undefined) silence = setTimeout(giveRest, promptMs);
     }
+  } catch (error) {
+    // The output of a program that fails ends by throwing. Its last words may be cut: what becomes of them is not what failed.
+    try {
+      giveRest();
+    } catch {}
+    throw error;
   } finally {
     clearTimeout(silence);
-    // Also the last words of a program that fails: its output ends by throwing.
-    rest += decoder.end();
-    giveRest();
   }
+  rest += decoder.end();
+  giveRest();
 }

@@ -51,11 +51,12 @@ export async function prepareArea(
     growing: `${files}.${name}.growing`,
   });
   const names = diskSchema.shape.name.options;
-  // First, as the reset may be cut short: what is known of the old disks says nothing of the new ones.
-  if (isReset) await writeDurably(`${files}.json`, JSON.stringify({ epoch: before.epoch, sizes: {} }));
   // What it has no more; what it has is replaced.
   const dropped = isReset ? names.filter((each) => area.disks.every(({ name }) => name !== each)) : [];
   for (const name of dropped) for (const old of Object.values(placesOf(name))) await remove(old);
+  // The reset may be cut short: what is known of the old disks says nothing of the new ones. On a full disk they make room first.
+  if (isReset)
+    await writeDurably(`${files}.json`, JSON.stringify({ epoch: before.epoch, sizes: {} })).catch(() => {});
   const faults: string[] = [];
   const remarks: string[] = [];
   for (const disk of area.disks) {

@@ -53,6 +53,7 @@ export function retrying(exporter: Exporter, log: Log, firstRetryMs = FIRST_RETR
       desired = wanted;
       retries = 0;
       await applyLast();
+      tookMs = 0; // a server that starts and disks that are made take their time once
       tryLater();
     },
     state: () => exporter.state(),

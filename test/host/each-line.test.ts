@@ -53,6 +53,11 @@ describe('each line of a program', () => {
     assert.deepEqual(lines, ['first', 'last words']);
   });
 
+  it('the last words of a program that fails may be half a line: that it failed is told all the same', async () => {
+    const onLine = (line: string) => void JSON.parse(line);
+    await assert.rejects(run('sh', ['-c', "printf '{\"half'; exit 1"], { onLine }), /exit 1/);
+  });
+
   it('a program that waits at its prompt has it shown', async () => {
     const shown = new AbortController();
     const running = run('sh', ['-c', 'printf "card login: "; exec sleep 60'], {

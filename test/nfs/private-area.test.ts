@@ -337,6 +337,21 @@ test('a reset that was cut short leaves nothing of what was known of the old dis
   assert.deepEqual(await prepare([root(32)]), {});
 });
 
+test('a reset makes room itself where there is none', async () => {
+  mkdirSync(exportsFolder);
+  sh('mount', '-t', 'tmpfs', '-o', 'size=64m', 'netboot-test', exportsFolder);
+  try {
+    await prepare([root(32), block(64)]);
+    const fill = ['if=/dev/zero', `of=${folder}/block.ext4`, 'bs=4k', 'conv=notrunc', 'status=none'];
+    assert.throws(() => sh('dd', ...fill));
+    assert.equal(sh('stat', '--file-system', '--format=%f', exportsFolder).trim(), '0');
+    assert.deepEqual(await prepare([root(32)], { epoch: 1 }), {});
+    assert.ok(isSound(`${folder}/root.ext4`) && !existsSync(`${folder}/block.ext4`));
+  } finally {
+    sh('umount', exportsFolder);
+  }
+});
+
 // The node is root in its folder, and may put there what it likes.
 const HOSTILE: ReadonlyArray<{ name: string; put: (disk: string) => void }> = [
   { name: 'a link to a file of ours', put: (disk) => symlinkSync(`${top}/ours`, disk) },

@@ -5,6 +5,8 @@ import type { CheckResult } from './check.ts';
 import type { Step } from './rollout.ts';
 
 const HOUR_MS = 3_600_000;
+/** A report may be looked at so much later than it was made. No boot is as fast. */
+const LATE_MS = 15_000;
 
 /** `left off`: it may have no power now. `failed`: nothing was cut. */
 export type CycleOutcome = 'done' | 'failed' | 'left off';
@@ -30,6 +32,8 @@ export class Attempt {
   #settledAt: number | undefined;
   #seen: Seen | undefined;
   #uptime: number | undefined;
+  /** When its system started, by its last report. */
+  #startedAt: number | undefined;
   /** When it was seen that the node has booted. */
   #bootsAt: number[] = [];
 
@@ -84,13 +88,17 @@ export class Attempt {
   }
 
   /**
-   * The node's last report: an uptime that is less than before is another boot. Whoever fetches boot files in its name is none.
+   * The node's last report: a system that started later than before is another boot. Whoever fetches boot files in its name
+   * is none.
+   * @param uptime in seconds.
    * @returns how often it has booted in this step, in the last hour.
    */
   hears(uptime: number | undefined): number {
     const elapsed = this.#elapsed();
-    if (uptime !== undefined) {
-      if (this.#uptime !== undefined && uptime < this.#uptime) this.#bootsAt.push(elapsed);
+    if (uptime !== undefined && uptime !== this.#uptime) {
+      const startedAt = elapsed - uptime * 1000;
+      if (this.#startedAt !== undefined && startedAt - this.#startedAt > LATE_MS) this.#bootsAt.push(elapsed);
+      this.#startedAt = startedAt;
       this.#uptime = uptime;
     }
     this.#bootsAt = this.#bootsAt.filter((at) => elapsed - at < HOUR_MS);

@@ -118,6 +118,13 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
   const ailing = [...facts.nodes.values()].filter(
     (node) => facts.steps.get(node.serial)?.state === 'done' && !isStillWell(rollout, facts, node),
   );
+  if (rollout.atNextBoot) {
+    const lost = lostAtNextBoot(rollout, facts).map(({ name }) => name);
+    if (lost.length > rollout.batch)
+      return [
+        { kind: 'stop', reason: `more than the batch were up with it, and are not: ${lost.join(', ')}` },
+      ];
+  }
   if (ailing.length === 0) return tellNext(rollout, facts);
   // One is enough to stop. What ails all of them is no reason to reboot all of them.
   const late = ailing.flatMap((node) => failLate(rollout, node)).slice(0, 1);
@@ -142,6 +149,13 @@ function isStillWell(rollout: Rollout, facts: RolloutFacts, node: NodeFacts): bo
   if (!runsTarget(rollout, facts, node) || isRestless(node)) return false;
   return boots === 0 || stateFor >= rollout.withinSeconds * 1000;
 }
+
+/** People pull plugs, and not those of more nodes than the rollout may take down. */
+const lostAtNextBoot = (rollout: Rollout, { nodes, steps }: RolloutFacts): NodeFacts[] =>
+  [...nodes.values()].filter((node) => {
+    if (steps.get(node.serial)?.state !== 'done' || node.stepFor < ANSWER_MS) return false;
+    return node.state === 'silent' || isRestless(node) || node.awayFor >= rollout.withinSeconds * 1000;
+  });
 
 /** It boots again and again. It is up for now, so it can be ordered back. */
 const isRestless = ({ boots, answers }: NodeFacts): boolean => answers && boots > MOST_BOOTS;

@@ -55,6 +55,22 @@ describe('a rollout at the next boot', () => {
     assert.deepEqual([world.rollout.state, statesOf(world)], ['finished', 'done done done']);
   });
 
+  for (const target of ['dies', 'loops'] as const) {
+    it(`stops when more than the batch were up, and ${target === 'dies' ? 'hang' : 'boot again and again'}`, () => {
+      const world = new World(many(6, { ...GOOD, target }), { atNextBoot: true });
+      for (const index of [0, 1, 2, 3, 4, 5]) {
+        world.reboot(index);
+        world.passMinutes(15);
+      }
+      assert.equal(world.rollout.state, 'stopped');
+      assert.match(
+        world.rollout.reason ?? '',
+        /^more than the batch were up with it, and are not: pi-10000000, pi-/,
+      );
+      assert.equal(statesOf(world), 'done done waiting waiting waiting waiting');
+    });
+  }
+
   it('stops, and says so, when no more may be down beside a node that did not come back', () => {
     const world = new World([{ ...GOOD, target: 'panics' }, GOOD, GOOD], { atNextBoot: true });
     world.reboot(0);

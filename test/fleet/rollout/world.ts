@@ -141,7 +141,7 @@ export class World {
       const isComing = isOnItsWay(state, hasReported);
       const { stateFor, awayFor } = attempt.sees(state, since, this.now, isComing);
       const isHeard = hasReported && this.#elapsed >= this.#heardFrom;
-      const boots = attempt.hears(isHeard ? this.#elapsed - machine.startedAt : undefined);
+      const boots = attempt.hears(isHeard ? (this.#elapsed - machine.startedAt) / 1000 : undefined);
       const { order, cycle, trouble, failures, check } = attempt;
       const answers = hasReported && this.#elapsed >= this.#heardFrom;
       return [
