@@ -112,12 +112,9 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
         return [];
     }
   });
-  const isBusy = [...facts.steps.values()].some(isUnderWay);
-  if (rollout.state !== 'running' || isBusy || judged.length > 0) return judged;
+  if (rollout.state !== 'running' || isBusy(facts) || judged.length > 0) return judged;
   if (!facts.isTargetThere) return [{ kind: 'stop', reason: goneReason(rollout) }];
-  const ailing = [...facts.nodes.values()].filter(
-    (node) => facts.steps.get(node.serial)?.state === 'done' && !isStillWell(rollout, facts, node),
-  );
+  const ailing = ailingOf(rollout, facts);
   if (rollout.atNextBoot) {
     const lost = lostAtNextBoot(rollout, facts).map(({ name }) => name);
     if (lost.length > rollout.batch)
@@ -131,6 +128,20 @@ export function plan(rollout: Rollout, facts: RolloutFacts): Action[] {
   const stop = late.length > 0 ? stopForRoom(rollout, facts) : [];
   return stop.length > 0 ? stop : late;
 }
+
+/** Why nobody is told for now, in words, where that is for nodes that are done and ought to be up. */
+export function waitsFor(rollout: Rollout, facts: RolloutFacts): string | undefined {
+  if (rollout.state !== 'running' || isBusy(facts)) return undefined;
+  const ailing = ailingOf(rollout, facts).map(({ name, state }) => `${name} (${state})`);
+  return ailing.length === 0 ? undefined : `waits until they were up for long enough: ${ailing.join(', ')}`;
+}
+
+const isBusy = ({ steps }: RolloutFacts): boolean => [...steps.values()].some(isUnderWay);
+
+const ailingOf = (rollout: Rollout, facts: RolloutFacts): NodeFacts[] =>
+  [...facts.nodes.values()].filter(
+    (node) => facts.steps.get(node.serial)?.state === 'done' && !isStillWell(rollout, facts, node),
+  );
 
 function leave(serial: Serial, step: Step): Action[] {
   if (step.state === 'left' || (step.state === 'skipped' && !step.isDown)) return [];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { waitsFor } from '../../../src/fleet/rollout/plan.ts';
 import { BASE, GOOD, MINUTE, many, statesOf, TARGET, World } from './world.ts';
 
 /** Until the first is done, of a rack that takes two minutes for each boot: the second is told already. */
@@ -65,6 +66,10 @@ describe('a rollout whose nodes were up', () => {
     become(world, 0, 'loading');
     world.passMinutes(4);
     assert.equal(statesOf(world), 'done done waiting', 'nobody is told beside it');
+    assert.equal(
+      waitsFor(world.rollout, world.facts()),
+      'waits until they were up for long enough: pi-10000000 (loading)',
+    );
     world.passUntilOver();
     assert.equal(statesOf(world), 'failed done waiting');
     assert.match(world.rollout.reason ?? '', /^it was up, and is not up again within 5m: it is loading/);
