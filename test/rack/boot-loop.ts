@@ -6,7 +6,7 @@ import { decodeMessage, encodeMessage } from '../../src/dhcp/packet.ts';
 import { openUdp } from '../../src/host/udp.ts';
 import { LIMITED_BROADCAST, UNSPECIFIED } from '../../src/net/ipv4.ts';
 import type { Mac } from '../../src/net/mac.ts';
-import { decodePacket, encodePacket, errorCode } from '../../src/tftp/packet.ts';
+import { decodePacket, encodePacket } from '../../src/tftp/packet.ts';
 
 /**
  * A program for a machine of the rack: `boot-loop.ts SERVER SECONDS HOW:NODE…`. Each of these machines fetches its boot files
@@ -78,9 +78,16 @@ async function discover(serial: string): Promise<void> {
   }
 }
 
+/**
+ * Counted up, as firmware does it, below those that the kernel gives: a port that comes round again within seconds is still
+ * sent what its last owner asked for.
+ */
+let lastPort = 20_000;
+
 /** Block by block, as firmware reads; what gets lost is asked for again, and who answers twice is heard once. */
 async function fetchTftp(path: string): Promise<Buffer> {
-  const socket = await openUdp({ interface: 'eth0', port: 0 });
+  lastPort += 1;
+  const socket = await openUdp({ interface: 'eth0', port: lastPort });
   const options = new Map([['blksize', '1468']]);
   let said = encodePacket({ kind: 'rrq', filename: path, mode: 'octet', options });
   let tid: number | undefined;
@@ -95,9 +102,6 @@ async function fetchTftp(path: string): Promise<Buffer> {
     say();
     for await (const [bytes, { port }] of receive(socket)) {
       const packet = decodePacket(bytes);
-      // A port comes round again within seconds, and what its last owner is still sent is no answer to this request.
-      const isStray = packet.kind === 'error' ? packet.code === errorCode.unknownTid : packet.kind !== 'oack';
-      if (tid === undefined && isStray) continue;
       tid ??= port;
       if (port !== tid) continue;
       if (packet.kind === 'error') throw new Error(`${path}: ${packet.message}`);
