@@ -92,14 +92,15 @@ async function fetchTftp(path: string): Promise<Buffer> {
   let said = encodePacket({ kind: 'rrq', filename: path, mode: 'octet', options });
   let tid: number | undefined;
   let saidAt = performance.now();
+  // A socket that is closed takes with it what was just sent: then no transfer ends with its last ACK.
   const say = () => {
     saidAt = performance.now();
-    socket.send(said, tid ?? 69, server);
+    return new Promise((resolve) => socket.send(said, tid ?? 69, server, resolve));
   };
-  const resend = setInterval(() => performance.now() - saidAt > 1000 && say(), 250);
+  const resend = setInterval(() => performance.now() - saidAt > 1000 && void say(), 250);
   const blocks: Uint8Array[] = [];
   try {
-    say();
+    await say();
     for await (const [bytes, { port }] of receive(socket)) {
       const packet = decodePacket(bytes);
       tid ??= port;
@@ -109,7 +110,7 @@ async function fetchTftp(path: string): Promise<Buffer> {
       if (isNext) blocks.push(packet.data.slice());
       if (!isNext && packet.kind !== 'oack') continue;
       said = encodePacket({ kind: 'ack', block: blocks.length });
-      say();
+      await say();
       if (isNext && packet.data.length < 1468) break;
     }
   } finally {

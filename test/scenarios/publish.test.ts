@@ -85,6 +85,12 @@ describe('a node that boots while its image is published anew', { timeout: 300_0
     for (const machine of machines) assert.ok(count(machine.split(':')[0] as string) >= 3, machine);
     const seen = new Set(boots.map(({ root }) => root));
     assert.equal(seen.size, ids.length, 'every generation was booted');
+    const { counters } = await api<StatusAnswer>(appliance.socket, 'GET', '/v1/status');
+    const { completed = 0, unconfirmed = 0 } = counters.tftp;
+    assert.ok(
+      completed > 10 * unconfirmed,
+      `${unconfirmed} files without their last ACK, ${completed} with it`,
+    );
     t.diagnostic(`${boots.length} boots, each of one generation`);
   });
 
