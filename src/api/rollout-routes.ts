@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Fleet } from '../fleet/fleet.ts';
 import { estimateEnd } from '../fleet/rollout/estimate.ts';
-import { canBeTold } from '../fleet/rollout/plan.ts';
+import { canBeTold, waitsFor } from '../fleet/rollout/plan.ts';
 import { isActive, type Rollout, type Step } from '../fleet/rollout/rollout.ts';
 import type { Rollouts } from '../fleet/rollout/rollouts.ts';
 import { Refusal } from '../model/command.ts';
@@ -74,7 +74,8 @@ export function addRolloutRoutes(
 }
 
 function describeRollout(fleet: Fleet, rollouts: Rollouts, rollout: Rollout, now: Instant): RolloutStatus {
-  const { nodes: facts } = rollouts.facts(rollout);
+  const allFacts = rollouts.facts(rollout);
+  const { nodes: facts } = allFacts;
   const steps = fleet.rollouts.steps(rollout.id);
   const waiting = isActive(rollout) ? [...facts.keys()].filter((serial) => !steps.has(serial)) : [];
   const nodes = [...steps.keys(), ...waiting].map((serial): RolloutNodeStatus => {
@@ -94,7 +95,7 @@ function describeRollout(fleet: Fleet, rollouts: Rollouts, rollout: Rollout, now
     startedAt: iso(startedAt),
     endedAt: endedAt === undefined ? undefined : iso(endedAt),
     estimatedEnd: end === undefined ? undefined : iso(end),
-    heldUp: rollouts.heldUp(rollout.id),
+    heldUp: rollouts.heldUp(rollout.id) ?? waitsFor(rollout, allFacts),
     counts: {
       waiting: waiting.length,
       told: count('told'),

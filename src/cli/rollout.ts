@@ -196,14 +196,16 @@ function formatNodes(nodes: readonly RolloutNodeStatus[]): string {
   return formatTable(['SERIAL', 'NAME', 'STEP', 'STATE', 'SINCE', 'TOOK', 'WHY'], rows);
 }
 
+const COUNT = /^[1-9]\d{0,4}$/;
+
 function whole(text: string): number {
-  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  if (COUNT.test(text)) return Number(text);
   throw new InvalidArgumentError('Give a number of nodes, 1 or more.');
 }
 
 function share(text: string): number | string {
   if (/^([1-9]\d?|100)%$/.test(text)) return text;
-  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  if (COUNT.test(text)) return Number(text);
   throw new InvalidArgumentError('Give a number of nodes, 1 or more, or percent of them, 1% to 100%.');
 }
 

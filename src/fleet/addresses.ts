@@ -106,8 +106,7 @@ export class Addresses {
   /** What is known of an address whose MAC nobody tells: that the node had the last lease of it, or that it is reserved for it. */
   isKnownAs(address: Ipv4, node: Node): boolean {
     const lease = this.#leaseOf(address);
-    if (!lease) return node.ip === address;
-    return lease.state !== 'declined' && nodeByMac(this.#ports.view(), lease.mac)?.serial === node.serial;
+    return lease ? this.#isOf(lease, node) : node.ip === address;
   }
 
   /** When the node last fetched a boot file, or its identity, from where it is, in this run of the service. */
@@ -125,6 +124,10 @@ export class Addresses {
   #leaseOf(address: Ipv4): Lease | undefined {
     const lease = this.#ports.leases.byAddress(address);
     return lease && this.#ports.view().networks.get(lease.interface)?.dhcp === 'full' ? lease : undefined;
+  }
+
+  #isOf({ state, mac }: Lease, { serial }: Node): boolean {
+    return state !== 'declined' && nodeByMac(this.#ports.view(), mac)?.serial === serial;
   }
 
   #leased({ state, mac, address }: Lease): void {
@@ -153,7 +156,7 @@ export class Addresses {
     const view = this.#ports.view();
     const lease = this.#leaseOf(address);
     if (lease) {
-      if (lease.state !== 'declined' && nodeByMac(view, lease.mac)?.serial === node.serial) return true;
+      if (this.#isOf(lease, node)) return true;
       if (lease.expiresAt > this.#now()) return false;
     }
     const reserved = view.nodesByIp.get(address);

@@ -139,9 +139,10 @@ export function waitsFor(rollout: Rollout, facts: RolloutFacts): string | undefi
 const isBusy = ({ steps }: RolloutFacts): boolean => [...steps.values()].some(isUnderWay);
 
 const ailingOf = (rollout: Rollout, facts: RolloutFacts): NodeFacts[] =>
-  [...facts.nodes.values()].filter(
-    (node) => facts.steps.get(node.serial)?.state === 'done' && !isStillWell(rollout, facts, node),
-  );
+  doneOf(facts).filter((node) => !isStillWell(rollout, facts, node));
+
+const doneOf = ({ nodes, steps }: RolloutFacts): NodeFacts[] =>
+  [...nodes.values()].filter(({ serial }) => steps.get(serial)?.state === 'done');
 
 function leave(serial: Serial, step: Step): Action[] {
   if (step.state === 'left' || (step.state === 'skipped' && !step.isDown)) return [];
@@ -162,9 +163,9 @@ function isStillWell(rollout: Rollout, facts: RolloutFacts, node: NodeFacts): bo
 }
 
 /** People pull plugs, and not those of more nodes than the rollout may take down. */
-const lostAtNextBoot = (rollout: Rollout, { nodes, steps }: RolloutFacts): NodeFacts[] =>
-  [...nodes.values()].filter((node) => {
-    if (steps.get(node.serial)?.state !== 'done' || node.stepFor < ANSWER_MS) return false;
+const lostAtNextBoot = (rollout: Rollout, facts: RolloutFacts): NodeFacts[] =>
+  doneOf(facts).filter((node) => {
+    if (node.stepFor < ANSWER_MS) return false;
     return node.state === 'silent' || isRestless(node) || node.awayFor >= rollout.withinSeconds * 1000;
   });
 

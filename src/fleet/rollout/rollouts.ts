@@ -17,7 +17,7 @@ import type { Entry } from './book.ts';
 import type { Ask } from './check.ts';
 import { gatherFacts } from './facts.ts';
 import { Hands } from './hands.ts';
-import { type Action, plan, type RolloutFacts, waitsFor } from './plan.ts';
+import { type Action, plan, type RolloutFacts } from './plan.ts';
 import { assignmentFor, type Rollout, type Step } from './rollout.ts';
 import { baseOf, mustBeFree, type RolloutRequest, settle } from './start.ts';
 import { retried, type StepAction, stepAfter } from './step-after.ts';
@@ -183,10 +183,9 @@ export class Rollouts {
     });
   }
 
-  /** Why it does not go on for now, in words: what it would do next cannot be stored, or exported, or nodes that are done are down. */
+  /** Why it cannot go on for now, in words: what it would do next cannot be stored, or exported. */
   heldUp(id: string): string | undefined {
-    const rollout = this.#ports.fleet.rollouts.isActive(id) && this.#ports.fleet.rollouts.get(id);
-    return rollout ? (this.#heldUp.get(id) ?? waitsFor(rollout, this.facts(rollout))) : undefined;
+    return this.#ports.fleet.rollouts.isActive(id) ? this.#heldUp.get(id) : undefined;
   }
 
   /** What is known of its nodes now, for people. */
